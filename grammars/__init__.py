@@ -1,0 +1,1 @@
+"""Event grammars and the grammars of the pattern languages, as package data."""

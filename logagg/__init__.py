@@ -1,0 +1,20 @@
+"""logagg turns the logs that applications already write into alerts, reports and answers.
+
+The way of a line, one file a step:
+
+    source/tail.py       follows the files through their rotations and hands on blocks of bytes
+    ingest.py            block -> parse -> commit; one transaction, exactly once
+    grammar/reader.py    block -> batch of records, by a layout (grammar/pattern.py, detect.py)
+    grammar/events.py    batch -> typed events, by a pack's Lark grammar
+    rollup/partial.py    batch and events -> the chunk's partials
+    store/sqlite.py      (or store/mongo.py) keeps streams, chunks, events and partials
+    rollup/fold.py       partials -> minute, hour, day, week and month
+    report/build.py      rollups -> report
+
+``record.py`` holds what passes between the steps, ``interfaces.py`` the contracts of what can be
+plugged in, ``app.py`` wires them, ``cli.py`` is the command.
+"""
+
+from logagg.version import __version__
+
+__all__ = ["__version__"]

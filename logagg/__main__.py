@@ -1,0 +1,7 @@
+"""``python -m logagg``."""
+
+import sys
+
+from logagg.cli import main
+
+sys.exit(main())

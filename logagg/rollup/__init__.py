@@ -1,0 +1,1 @@
+"""Partials to minutes, hours, days, weeks and months."""

@@ -1,0 +1,1 @@
+"""What keeps streams, chunks, events and rollups."""

@@ -1,0 +1,35 @@
+"""Shared fixtures: where the sample logs are, real services, and how a missing one counts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="also run the long tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--soak"):
+        for item in items:
+            if "soak" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="long: runs with --soak"))
+
+
+def missing(reason: str) -> None:
+    """A service or tool that is not there: skip on a contributor's machine, fail in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"needed in CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real logs with truth; its tests skip where it is absent."""
+    path = Path(os.environ.get("LOGAGG_SAMPLES", ROOT.parent / "shared" / "samples"))
+    if not path.is_dir():
+        pytest.skip(f"no sample logs at {path}; set LOGAGG_SAMPLES")
+    return path
