@@ -1,0 +1,62 @@
+"""`logagg status`."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from logagg.commands.options import add_json, add_store, print_json
+
+EXAMPLES = """\
+examples:
+  logagg status                        what has been read of each log
+  logagg status --json | jq .totals
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--app", help="only this application's streams")
+    parser.add_argument("--host", help="only this host's streams")
+    add_store(parser)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from logagg.clock import SystemClock
+    from logagg.commands.opening import reading
+    from logagg.ledger import ledger
+
+    with reading(arguments) as app:
+        result = ledger(app.store, SystemClock().now_us(), app=arguments.app, host=arguments.host)
+    if arguments.json:
+        print_json(result)
+    else:
+        for line in _lines(result):
+            print(line)
+    return 0
+
+
+def _lines(result: dict[str, Any]) -> Iterator[str]:
+    from logagg.terminal import columns
+
+    if not result["streams"]:
+        yield "nothing has been read yet"
+        return
+    rows = [("app", "host", "committed", "pending", "rejected", "dropped", "lag", "last record", "path")]
+    rows += [_row(one, one["app"], one["host"], one["path"]) for one in result["streams"]]
+    rows.append(_row(result["totals"], "total", "", f"{result['totals']['streams']:,} streams"))
+    yield from columns(rows)
+
+
+def _row(one: dict[str, Any], app: str, host: str, path: str) -> tuple[str, ...]:
+    from logagg.terminal import safe_line, size
+
+    dropped = ", ".join(f"{size(n_bytes)} {reason}" for reason, n_bytes in one["dropped"].items()) or "-"
+    return (safe_line(app), safe_line(host), size(one["committed"]), size(one["pending"]), size(one["rejected"]),
+            safe_line(dropped), _lag(one), one["last_ts"] or "-", safe_line(path))
+
+
+def _lag(one: dict[str, Any]) -> str:
+    if not one["lag_bytes"]:
+        return "-"
+    return "?" if one["lag_s"] is None else f"{one['lag_s']:.0f} s"

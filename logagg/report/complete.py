@@ -1,0 +1,30 @@
+"""Is a period complete, and if not, why? Observed, not guessed: from the documents of kind "observation"."""
+
+from logagg.interfaces import Store
+from logagg.report.period import Period, utc_text
+
+
+def incomplete_because(store: Store, this: Period) -> list[str]:
+    """The reasons why numbers of the period may still change; none: it is complete.
+
+    Complete is a period when every source that the store has seen was read to the ends of its files at or after the
+    period's end, and when all that was read is in the rollups.
+    """
+    seen = {f"{stream.app}@{stream.host}" for stream in store.streams()}
+    read_to_end = store.documents("observation")
+    reasons = [reason for source in sorted(seen | read_to_end.keys())
+               if (reason := _behind(source, read_to_end.get(source, {}).get("at_us"), this.to_us))]
+    if not seen | read_to_end.keys():
+        reasons.append("no source has been read yet")
+    if store.unfolded(1):
+        reasons.append("some of what was read is not in the rollups yet")
+    return reasons
+
+
+def _behind(source: str, at_us: int | None, end_us: int) -> str | None:
+    app, _, host = source.partition("@")
+    if at_us is None:
+        return f"{app} on {host} was never read to the end of its files"
+    if at_us < end_us:
+        return f"{app} on {host} was last read to its end at {utc_text(at_us)}"
+    return None

@@ -1,0 +1,122 @@
+"""Rollups of one day -> the numbers of each metric's rows, as data.json has them. Pure but for `day`."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from logagg.interfaces import Store
+from logagg.report.period import Period
+from logagg.rollup.metric import Metric
+from logagg.rollup.sketch import Stat
+
+Rows = Mapping[str, Stat]
+"""Labels as canonical JSON -> what was seen."""
+
+NUMBERS = ("count", "sum", "min", "max", "mean", "median", "p95", "p99", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The rollups of one day by metric; `seen`: there is any record or reject from that day."""
+
+    rows: Mapping[str, Rows]
+
+    @property
+    def seen(self) -> bool:
+        return any(self.rows.values())
+
+    def of(self, metric: str) -> Rows:
+        return self.rows.get(metric, {})
+
+
+def day(store: Store, this: Period) -> Day:
+    """The day's rollups of all metrics, in the period's zone."""
+    start = this.from_us // 60_000_000
+    found = store.buckets("day", this.zone, start, max(start + 1, this.to_us // 60_000_000))
+    return Day({key.metric: {labels: Stat.from_bytes(data) for labels, data in bucket.rows.items()}
+                for key, bucket in found if key.start == start})
+
+
+def metric_rows(metric: Metric, counters: Mapping[str, Metric], now: Day, before: Day) -> list[dict[str, Any]]:
+    """One row over all labels, then one for each label set of this day or the day before."""
+    numbers = _ratio_rows(metric, counters) if metric.kind == "ratio" else _stat_rows(metric)
+    these, those = numbers(now), numbers(before)
+    nothing = {"now": _nothing(metric, now), "before": _nothing(metric, before)}
+    return [
+        {"metric": metric.name, "kind": metric.kind, "unit": metric.unit, "labels": json.loads(labels),
+         **these.get(labels, nothing["now"]), "previous": those.get(labels, nothing["before"])}
+        for labels in sorted({"{}", *these, *those}, key=lambda labels: (labels != "{}", labels))
+    ]
+
+
+_Numbers = dict[str, Any]
+
+
+def _stat_rows(metric: Metric) -> Callable[[Day], dict[str, _Numbers]]:
+    def rows(of: Day) -> dict[str, _Numbers]:
+        stats = dict(of.of(metric.name))
+        if stats:
+            stats["{}"] = Stat.merged(stats.values())
+        return {labels: _numbers(metric, stat) for labels, stat in stats.items()}
+    return rows
+
+
+def _ratio_rows(metric: Metric, counters: Mapping[str, Metric]) -> Callable[[Day], dict[str, _Numbers]]:
+    """A ratio's rows are over the labels that all its counters have."""
+    named = [counters[name] for name in (*metric.part, *metric.whole) if name in counters]
+    shared = [label for label in (named[0].labels if named else ()) if all(label in other.labels for other in named)]
+
+    def rows(of: Day) -> dict[str, _Numbers]:
+        parts, wholes = _sums(of, metric.part, shared), _sums(of, metric.whole, shared)
+        return {labels: _ratio(parts.get(labels, 0), wholes.get(labels, 0)) for labels in {*parts, *wholes}}
+    return rows
+
+
+def _sums(of: Day, names: Iterable[str], shared: Sequence[str]) -> dict[str, int]:
+    """Counts of several counters, over all labels and per set of the shared labels."""
+    found: dict[str, int] = {}
+    for name in names:
+        for text, stat in of.of(name).items():
+            labels = json.loads(text)
+            for key in {"{}", _labels({label: labels[label] for label in shared if label in labels})}:
+                found[key] = found.get(key, 0) + stat.count
+    return found
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _ratio(part: int, whole: int) -> _Numbers:
+    return dict.fromkeys(NUMBERS) | {"count": whole, "sum": part, "value": rounded(part / whole if whole else None)}
+
+
+def _numbers(metric: Metric, stat: Stat) -> _Numbers:
+    """The numbers of one row, in the metric's unit."""
+    if metric.kind == "counter":
+        return dict.fromkeys(NUMBERS) | {"count": stat.count, "sum": stat.count, "value": stat.count}
+    found = dict.fromkeys(NUMBERS) | {
+        "sum": stat.sum, "min": stat.min, "max": stat.max, "mean": stat.mean,
+        **dict(zip(("median", "p95", "p99"), stat.quantiles((0.5, 0.95, 0.99)), strict=True)),
+    }
+    return {key: rounded(value, metric.step) for key, value in found.items()} | {"count": stat.count}
+
+
+def _nothing(metric: Metric, of: Day) -> _Numbers:
+    """The numbers of a row without rollups."""
+    none = dict.fromkeys(NUMBERS) | {"count": 0, "sum": 0}
+    return none | {"value": 0} if metric.kind == "counter" and of.seen else none
+
+
+def rounded(value: float | None, step: float = 1) -> int | float | None:
+    """Steps -> the unit, to six decimals; whole numbers as integers, so that 12 and 12.0 are written alike."""
+    if value is None:
+        return None
+    in_unit = round(value * step, 6)
+    return int(in_unit) if in_unit == int(in_unit) else in_unit
+
+
+def count(rows: Rows) -> int:
+    """The count over all labels."""
+    return sum(stat.count for stat in rows.values())

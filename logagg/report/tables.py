@@ -1,0 +1,148 @@
+"""Rows of data.json -> tables of ready texts. Pure; knows no HTML and no store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from logagg.report.numbers import Change, Number, change, number, worse_when_more
+
+Row = Mapping[str, Any]
+
+ROWS_MAX = 12
+"""Rows of one breakdown on the page; the others are counted there and stand in data.json."""
+
+_CAPITALS = frozenset({"api", "asr", "das", "db", "esp", "ftp", "http", "id", "ivr", "jvm", "mpp", "mti", "sql", "tts",
+                       "url", "vip"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table. `change` and `before` are what a compared value says in its second line; `bar` is the
+    length of an inline bar in percent, `tone` that of the bar."""
+
+    text: str
+    before: str = ""
+    change: Change | None = None
+    bar: float | None = None
+    tone: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first column holds the rows' headers. `more` rows were left out; `folded`: shown on demand, and in print."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    more: int = 0
+    folded: bool = False
+    total: tuple[Cell, ...] = ()
+
+
+def title(metric: str) -> str:
+    """A metric's name as people read it: das_failure_rate -> "DAS failure rate"."""
+    words = [word.upper() if word in _CAPITALS else word for word in metric.split("_")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def compared(row: Row, stat: str = "value") -> Cell:
+    """One statistic of a data.json row with what it was in the period before."""
+    kind = row["kind"] if stat != "count" else "counter"
+    unit = row["unit"] if stat != "count" else "1"
+    return pair(row[stat], row["previous"][stat], kind, unit, bad=worse_when_more(row["metric"]))
+
+
+def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, bad: bool = False) -> Cell:
+    """A value and the one of the period before."""
+    return Cell(number(now, kind, unit), number(before, kind, unit), change(now, before, kind, unit, bad=bad))
+
+
+def totals(rows: Iterable[Row]) -> dict[str, Row]:
+    """metric -> its row over all labels."""
+    return {row["metric"]: row for row in rows if not row["labels"]}
+
+
+def measures(rows: Sequence[Row], help_of: Mapping[str, str]) -> Table:
+    """Each metric over all labels against the period before; a distribution takes a line each for median, p95, max."""
+    lines = []
+    for row in rows:
+        name, note = title(row["metric"]), help_of.get(row["metric"], "")
+        if row["kind"] != "distribution":
+            lines.append((Cell(name, note=note), *_spread(compared(row))))
+            continue
+        for stat, words in (("median", "median"), ("p95", "95th percentile"), ("max", "longest")):
+            told = f"{note} {row['count']:,} values.".strip() if stat == "median" else ""
+            lines.append((Cell(f"{name}, {words}", note=told), *_spread(compared(row, stat))))
+    return Table("All together", (Column("Measure", False), *_SPREAD), tuple(lines))
+
+
+_SPREAD = (Column("This day"), Column("Day before"), Column("Change"))
+
+
+def _spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
+    """A compared value as three cells of their own."""
+    return Cell(cell.text), Cell(cell.before), Cell("", change=cell.change)
+
+
+def breakdowns(rows: Sequence[Row]) -> list[Table]:
+    """The label rows of a section's metrics: those with the same labels share a table."""
+    def key(row: Row) -> tuple[tuple[str, ...], bool]:
+        return tuple(sorted(row["labels"])), row["kind"] == "distribution"
+
+    found = []
+    for (names, is_distribution), group in groupby(sorted((r for r in rows if r["labels"]), key=key), key=key):
+        shared = list(group)
+        metrics = list(dict.fromkeys(row["metric"] for row in shared))
+        if is_distribution:
+            found.append(_listed(shared, names, metrics, ("count", "median", "p95", "max")))
+        elif len(names) == 1:
+            found.append(_crossed(shared, names[0], metrics))
+        else:
+            found.append(_listed(shared, names, metrics, ("value",)))
+    return found
+
+
+def _crossed(rows: Sequence[Row], label: str, metrics: Sequence[str]) -> Table:
+    """One line per label value, one column per metric."""
+    cells: dict[str, dict[str, Cell]] = {}
+    for row in rows:
+        cells.setdefault(str(row["labels"][label]), {})[row["metric"]] = compared(row)
+    lines = [(Cell(value), *(found.get(metric, Cell("–")) for metric in metrics)) for value, found in cells.items()]
+    columns = (Column(title(label), False), *(Column(title(metric)) for metric in metrics))
+    return cut(f"By {said(label)}", columns, lines)
+
+
+def _listed(rows: Sequence[Row], labels: Sequence[str], metrics: Sequence[str], stats: Sequence[str]) -> Table:
+    """One line per metric and label set, the greatest first."""
+    ranked = sorted(rows, key=lambda row: (-row["count"], -(row["previous"]["count"] or 0), row["metric"]))
+    shows_metric = len(metrics) > 1
+    lines = []
+    for row in ranked:
+        heads = [Cell(title(row["metric"]))] if shows_metric else []
+        heads += [Cell(str(row["labels"][label])) for label in labels]
+        lines.append((*heads, *(compared(row, stat) for stat in stats)))
+    first = [Column("Measure", False)] if shows_metric else []
+    columns = (*first, *(Column(title(label), False) for label in labels), *(Column(_STATS[stat]) for stat in stats))
+    subject = "By " if shows_metric else f"{title(metrics[0])} by "
+    return cut(subject + said(*labels), columns, lines)
+
+
+_STATS = {"value": "Count", "count": "Count", "median": "Median", "p95": "95th percentile", "max": "Longest"}
+
+
+def cut(caption: str, columns: tuple[Column, ...], lines: Sequence[tuple[Cell, ...]]) -> Table:
+    return Table(caption, columns, tuple(lines[:ROWS_MAX]), more=max(0, len(lines) - ROWS_MAX))
+
+
+def said(*labels: str) -> str:
+    names = [label.replace("_", " ") for label in labels]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

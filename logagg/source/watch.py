@@ -1,0 +1,114 @@
+"""Noticing that names appeared, moved or vanished, by the system's own means where it has them.
+
+Growth of files is not watched: an application at full speed would raise an event for each line, while asking an open
+file for its size costs a microsecond. Without a watcher (network drives, no more inotify watches) the agent lists
+the folders every second instead.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Tells whether names changed in the watched folders since it was last asked."""
+
+    def watch(self, folders: Mapping[str, bool]) -> bool:
+        """Watch these folders (True: and all below) and no others; tell whether all could be watched."""
+        ...
+
+    def take_changed(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class NoWatcher:
+    """The agent lists the folders every second."""
+
+    def watch(self, folders: Mapping[str, bool]) -> bool:
+        return False
+
+    def take_changed(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class FolderWatcher:
+    """watchdog: inotify, FSEvents, kqueue or ReadDirectoryChangesW."""
+
+    def __init__(self) -> None:
+        from watchdog.events import (
+            DirCreatedEvent,
+            DirMovedEvent,
+            FileCreatedEvent,
+            FileDeletedEvent,
+            FileMovedEvent,
+            FileSystemEvent,
+            FileSystemEventHandler,
+        )
+        from watchdog.observers import Observer
+        from watchdog.observers.api import ObservedWatch
+
+        changed = self._changed = threading.Event()
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, event: FileSystemEvent) -> None:
+                changed.set()
+
+        self._handler = Handler()
+        self._events: list[type[FileSystemEvent]] = [
+            FileCreatedEvent, FileDeletedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent,
+        ]
+        self._observer = Observer()
+        self._observer.start()
+        self._watches: dict[tuple[str, bool], ObservedWatch] = {}
+        self._refused: set[tuple[str, bool]] = set()
+
+    def watch(self, folders: Mapping[str, bool]) -> bool:
+        wanted = set(folders.items())
+        for gone in self._watches.keys() - wanted:
+            self._observer.unschedule(self._watches.pop(gone))
+        watched = [self._add(folder, below) for folder, below in sorted(wanted)]
+        return all(watched)
+
+    def _add(self, folder: str, below: bool) -> bool:
+        if not Path(folder).is_dir():
+            if watch := self._watches.pop((folder, below), None):
+                self._observer.unschedule(watch)
+            return False
+        if (folder, below) in self._refused:
+            return False
+        if (folder, below) not in self._watches:
+            try:
+                self._watches[folder, below] = self._observer.schedule(
+                    self._handler, folder, recursive=below, event_filter=self._events
+                )
+            except (OSError, RuntimeError) as error:
+                self._refused.add((folder, below))
+                log.warning("%s: cannot be watched (%s); it is listed every second instead", folder, error)
+                return False
+        return True
+
+    def take_changed(self) -> bool:
+        changed = self._changed.is_set()
+        self._changed.clear()
+        return changed
+
+    def close(self) -> None:
+        self._observer.stop()
+        self._observer.join(5)
+
+
+def open_watcher() -> Watcher:
+    """The system's watcher; none where it has none."""
+    try:
+        return FolderWatcher()
+    except (ImportError, OSError, RuntimeError) as error:
+        log.warning("no watching of folders here (%s); they are listed every second instead", error)
+        return NoWatcher()

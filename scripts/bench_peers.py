@@ -1,0 +1,99 @@
+"""What other programs need for the same lines: each returns seconds, or None where it is not installed."""
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HEAD = r"^(?<ts>[0-9-]+ [0-9:,]+) (?<level>[A-Z]+) +\\[(?<thread>[^]]*)\\] (?<logger>[^:]+): (?<message>.*)"
+TIMEOUT_S = 900
+
+SYSLOG_NG = """\
+@version: 3.38
+options {{ stats-freq(0); log-fifo-size(200000); }};
+source s {{ file("{log}" flags(no-parse) follow-freq(0.1) log-iw-size(100000) log-fetch-limit(10000)); }};
+parser p {{ regexp-parser(patterns("{head}") prefix("l.") flags(store-matches)); }};
+destination d {{ {destination} }};
+log {{ source(s); parser(p); destination(d); flags(flow-control); }};
+"""
+
+MTAIL = """\
+counter lines by level, logger
+/^[0-9-]+ [0-9:,]+ (?P<level>[A-Z]+) +\\[[^]]*\\] (?P<logger>[^:]+): / {
+  lines[$level][$logger]++
+}
+"""
+
+
+def _until(done: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    pause, end = threading.Event(), time.monotonic() + TIMEOUT_S
+    while not done():
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError("the peer ended early, or took too long")
+        pause.wait(0.02)
+
+
+def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], bool]) -> float | None:
+    program = shutil.which("syslog-ng")
+    if program is None:
+        return None
+    config = folder / "syslog-ng.conf"
+    config.write_text(SYSLOG_NG.format(log=log, head=HEAD, destination=destination))
+    command = [program, "-F", "--no-caps", "-f", config, "-R", folder / "persist", "-p", folder / "pid", "-c",
+               folder / "ctl"]
+    start = time.perf_counter()
+    with (folder / "syslog-ng.log").open("wb") as messages:
+        process = subprocess.Popen(command, stdout=messages, stderr=messages)
+        try:
+            _until(done, process)
+            return time.perf_counter() - start
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def syslog_ng_json(log: Path, lines: int, folder: Path) -> float | None:
+    """file -> regexp-parser -> a file of JSON lines."""
+    out = folder / "out.json"
+    destination = f'file("{out}" template("$(format-json --key l.*)\\n"));'
+    seen = [0, 0]
+
+    def done() -> bool:
+        if out.exists():
+            with out.open("rb") as file:
+                file.seek(seen[0])
+                new = file.read()
+            seen[0] += len(new)
+            seen[1] += new.count(b"\n")
+        return seen[1] >= lines
+
+    return _syslog_ng(log, folder, destination, done)
+
+
+def syslog_ng_mongodb(log: Path, lines: int, folder: Path, url: str, count: Callable[[], int]) -> float | None:
+    """file -> regexp-parser -> mongodb(), which inserts one document at a time."""
+    if not list(Path("/usr/lib/syslog-ng").glob("*/libafmongodb.so")):
+        return None
+    destination = f'mongodb(uri("{url}") collection("lines") value-pairs(key("l.*")));'
+    return _syslog_ng(log, folder, destination, lambda: count() >= lines)
+
+
+def mtail(log: Path, lines: int, folder: Path) -> float | None:
+    """Counting lines by level and logger."""
+    program = shutil.which("mtail")
+    if program is None:
+        return None
+    programs = folder / "progs"
+    programs.mkdir()
+    (programs / "count.mtail").write_text(MTAIL)
+    start = time.perf_counter()
+    command = [program, "--one_shot", "--progs", programs, "--logs", log]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
+    seconds = time.perf_counter() - start
+    counted = sum(int(n) for n in re.findall(rb'"Value":\s*(\d+)', done.stdout))
+    if counted and counted != lines:
+        raise RuntimeError(f"mtail counted {counted} of {lines} lines")
+    return seconds

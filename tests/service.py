@@ -1,0 +1,64 @@
+"""`logagg run` as a process of its own, as a service manager would start, stop and kill it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class Service:
+    """`logagg run` on one configuration; its messages go to `log` beside it."""
+
+    def __init__(self, config: Path, *options: str) -> None:
+        self.config = config
+        self.options = options
+        self.log = config.with_suffix(".stderr")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Service":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "logagg", "-c", str(self.config), "run", *self.options]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONFAULTHANDLER": "1"})
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> int:
+        """SIGTERM; the answer is the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def messages(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def logagg(*args: str | Path, config: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    command = [sys.executable, "-m", "logagg", *(["-c", str(config)] if config else []), *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert not check or done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"
+    return done
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]

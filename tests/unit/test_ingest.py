@@ -1,0 +1,173 @@
+"""Segments to commits: trimming, gaps, open chunks, lost races, and a reader that breaks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from logagg.grammar.reader import LayoutReader
+from logagg.ingest import Ingest, Outcome, Pipeline, Segment
+from logagg.interfaces import Batch, Claims
+from logagg.raw import decompress
+from logagg.record import Carry, Stream
+from logagg.rollup.metric import MetricSet
+from logagg.source.identity import new_stream
+from logagg.store.memory import MemoryStore
+
+LAYOUT = "%d{ISO8601} %p %c - %m%n"
+
+
+def line(i: int) -> bytes:
+    return f"2026-11-20T10:00:{i % 60:02},000 INFO a.b - message {i}\n".encode()
+
+
+class NoClaims:
+    """A classifier that knows no event."""
+
+    def claim(self, first_lines: Sequence[bytes]) -> Claims:
+        return self
+
+    rows: Sequence[int] = ()
+    names: Sequence[str] = ()
+    fields: Sequence[dict[str, int | float | str]] = ()
+
+
+def pipeline(**options: object) -> Pipeline:
+    return Pipeline(LayoutReader(LAYOUT), NoClaims(), MetricSet(), keep="all", **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def ingest(store: MemoryStore) -> Ingest:
+    one = pipeline()
+    return Ingest(store, lambda stream: one)
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return new_stream("app", "host", "/logs/a.log", line(0).rstrip(b"\n"), 0)
+
+
+def offer(ingest: Ingest, stream: Stream, start: int, data: bytes, *, flush: bool = False) -> Outcome:
+    [outcome] = ingest.commit([Segment(stream, start, data, flush, path=stream.path)])
+    return outcome
+
+
+def messages(store: MemoryStore) -> list[str]:
+    return [event.body["message"] for event in store.events()]
+
+
+def test_last_record_waits(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """Without `flush` the last record is not committed: more lines of it may come."""
+    data = line(0) + line(1)
+    outcome = offer(ingest, stream, 0, data)
+    assert outcome.stream.end == outcome.next == len(line(0))
+    assert messages(store) == ["message 0"]
+
+
+def test_flush_commits_the_last_record_as_an_open_chunk(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """It is there, and reading goes on at its start, so that a late line still reaches it."""
+    outcome = offer(ingest, stream, 0, line(0) + line(1), flush=True)
+    assert outcome.stream.end == len(line(0) + line(1))
+    assert outcome.stream.resume == outcome.next == len(line(0))
+    grown = offer(ingest, outcome.stream, outcome.next, line(1) + b"\tat late.Line\n", flush=True)
+    assert messages(store) == ["message 0", "message 1\n\tat late.Line"]
+    assert grown.stream.counts.records + grown.stream.open_counts.records == 2
+
+
+def test_half_a_line_waits(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """Even with `flush` an unfinished line is not committed."""
+    outcome = offer(ingest, stream, 0, line(0) + line(1)[:20], flush=True)
+    assert outcome.stream.end == len(line(0))
+    assert messages(store) == ["message 0"]
+
+
+def test_what_is_there_is_not_read_again(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """The same segment offered twice changes nothing, whether the state it comes with is old or new."""
+    data = line(0) + line(1)
+    first = offer(ingest, stream, 0, data, flush=True)
+    for state in (stream, first.stream):
+        assert offer(ingest, state, 0, data, flush=True).stream == first.stream
+    assert messages(store) == ["message 0", "message 1"]
+
+
+def test_overlap_is_trimmed(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """A segment that begins below the end adds only what is new."""
+    offer(ingest, stream, 0, line(0) + line(1) + line(2))
+    offer(ingest, stream, 0, line(0) + line(1) + line(2) + line(3) + line(4), flush=True)
+    assert messages(store) == [f"message {i}" for i in range(5)]
+
+
+def test_gap_is_refused(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """A segment that begins above the end writes nothing, and the outcome says where to go on."""
+    known = offer(ingest, stream, 0, line(0) + line(1), flush=True)
+    outcome = offer(ingest, known.stream, known.stream.end + 10, line(3) + line(4), flush=True)
+    assert outcome.next == len(line(0))
+    assert messages(store) == ["message 0", "message 1"]
+
+
+def test_lost_race(store: MemoryStore, stream: Stream) -> None:
+    """Two agents with the same state: the second one reads what the first one left over."""
+    one, other = (Ingest(store, lambda stream: pipeline()) for _ in range(2))
+    offer(one, stream, 0, line(0) + line(1) + line(2))
+    outcome = offer(other, stream, 0, b"".join(map(line, range(5))), flush=True)
+    assert messages(store) == [f"message {i}" for i in range(5)]
+    assert outcome.stream.counts.records == 4
+    assert outcome.stream.open_counts.records == 1
+
+
+def test_group_with_one_moved_stream(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """The other streams of the group are committed all the same."""
+    other = new_stream("app", "host", "/logs/b.log", b"other", 0)
+    offer(Ingest(store, lambda stream: pipeline()), stream, 0, line(0) + line(1))
+    segments = [Segment(s, 0, line(0) + line(1) + line(2), True) for s in (stream, other)]
+    outcomes = ingest.commit(segments)
+    assert [outcome.stream.end for outcome in outcomes] == [len(line(0)) * 3] * 2
+    assert sorted(messages(store)) == sorted(2 * [f"message {i}" for i in range(3)])
+
+
+def test_renamed_file_is_noted(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """A stream's path follows its file, even when there is nothing new to read."""
+    known = offer(ingest, stream, 0, line(0), flush=True)
+    moved = offer(ingest, replace(known.stream, path="/logs/a.log.1"), known.next, line(0), flush=True)
+    [outcome] = ingest.commit([Segment(known.stream, known.next, line(0), True, path="/logs/a.log.1")])
+    assert outcome.stream.path == "/logs/a.log.1"
+    assert store.streams()[0].path == "/logs/a.log.1"
+    assert moved.stream.end == len(line(0))
+
+
+def test_windows_survive_a_restart(store: MemoryStore, stream: Stream) -> None:
+    """The windows of a stream read in pieces by several processes are those of the stream read at once."""
+    content = b"".join(map(line, range(2000)))
+    at_once = offer(Ingest(MemoryStore(), lambda s: pipeline()), stream, 0, content, flush=True).stream
+    state, position = stream, 0
+    for end in (700, 5000, 5100, 40_000, len(content)):
+        outcome = offer(Ingest(store, lambda s: pipeline()), state, position, content[position:end], flush=True)
+        state, position = outcome.stream, outcome.next
+    assert (state.head, state.windows, state.end_window) == (at_once.head, at_once.windows, at_once.end_window)
+
+
+class Breaking:
+    """A reader with a bug."""
+
+    def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
+        raise ZeroDivisionError("a bug")
+
+    def decided(self, carry: Carry) -> bool:
+        return True
+
+
+def test_reader_that_breaks(store: MemoryStore, stream: Stream) -> None:
+    """Its bytes are kept as a reject `parser_failed`, and reading goes on behind them."""
+    broken = Pipeline(Breaking(), NoClaims(), MetricSet())
+    data = line(0) + line(1)
+    outcome = offer(Ingest(store, lambda stream: broken), stream, 0, data)
+    assert outcome.stream.end == len(data)
+    assert outcome.stream.counts.rejected_bytes == len(data)
+    [event] = store.events()
+    assert event.body["fields"] == {"reason": "parser_failed"}
+    assert decompress(next(iter(store.chunks())).raw) == data
