@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -51,8 +52,19 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
-        say(f"{self.prog}: {message}; `{self.prog} --help` shows the usage")
+        say(f"{self.prog}: {message}{_meant(message)}; `{self.prog} --help` shows the usage")
         raise SystemExit(2)
+
+
+def _meant(message: str) -> str:
+    """For a misspelt choice: what was most likely meant."""
+    match = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+    if match is None:
+        return ""
+    import difflib
+
+    close = difflib.get_close_matches(match[1], re.findall(r"'([^']*)'", match[2]), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def parser(names: Sequence[str]) -> argparse.ArgumentParser:

@@ -153,9 +153,18 @@ class Reader(Protocol):
 class Claims(Protocol):
     """What event grammars found in a batch, as parallel columns."""
 
-    rows: Sequence[int]                         #: record numbers, ascending, each at most once
-    names: Sequence[str]                        #: event names
-    fields: Sequence[dict[str, int | float | str]]
+    @property
+    def rows(self) -> Sequence[int]:
+        """Record numbers, ascending, each at most once."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Event names."""
+        ...
+
+    @property
+    def fields(self) -> Sequence[dict[str, int | float | str]]: ...
 
 
 class Classifier(Protocol):

@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from logagg.config import Config, SourceConfig
 from logagg.errors import UsageError
-from logagg.interfaces import Reader, Store
+from logagg.grammar.events import Classifiers
+from logagg.grammar.reader import LayoutReader
+from logagg.interfaces import Batch, Classifier, Reader, Store
 from logagg.raw import decompress
 from logagg.record import Chunk, Record, Stream
 
@@ -38,6 +41,10 @@ class Wanted:
                              "as it stands") from None
 
 
+Whole = Callable[[], tuple[Record, bytes] | None]
+"""The record decoded and the first line of its message; None where it began in an earlier chunk or cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One record: its text without the last line end; `hit` False for context. `gap`: others were left out before."""
@@ -48,7 +55,7 @@ class Found:
     text: str
     hit: bool
     gap: bool
-    whole: Callable[[], Record | None]      #: the record decoded, None where it began in an earlier chunk
+    whole: Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,34 @@ class _Piece:
     offset: int
     ts_us: int | None
     text: str
-    whole: Callable[[], Record | None]
+    whole: Whole
+
+
+class Readings:
+    """How each stream is read again: as its source in the configuration says, else detected."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._readers: dict[SourceConfig, Reader] = {}
+
+    def _source(self, stream: Stream) -> SourceConfig:
+        source = self._config.source_of(stream.app, stream.host, stream.path)
+        return source or SourceConfig(stream.app, stream.host, timezone=self._config.timezone,
+                                      packs=tuple(self._config.packs))
+
+    def reader(self, stream: Stream) -> Reader:
+        """The reader for a stream; readers are shared, since they are functions."""
+        source = self._source(stream)
+        if source not in self._readers:
+            self._readers[source] = LayoutReader(source.layout, dialect=source.dialect, timezone=source.timezone,
+                                                 encoding=source.encoding, record_bytes_max=source.record_bytes_max)
+        return self._readers[source]
+
+    def encoding(self, stream: Stream) -> str:
+        return self._source(stream).encoding
+
+    def classifier(self, stream: Stream) -> Classifier:
+        return Classifiers([self._config.packs[name].grammar for name in self._source(stream).packs])
 
 
 def search(store: Store, wanted: Wanted, reader_for: Callable[[Stream], Reader], *, app: str | None = None,
@@ -111,7 +145,11 @@ def _split(chunk: Chunk, data: bytes, reader: Reader, encoding: str) -> Iterator
     for i, start in enumerate(batch.starts):
         end = batch.starts[i + 1] if i + 1 < len(batch) else batch.end
         text = _text(data[start:end], encoding)
-        yield _Piece(chunk.start + start, batch.ts_us[i], text, lambda i=i: batch.record(i))   # type: ignore[misc]
+        yield _Piece(chunk.start + start, batch.ts_us[i], text, _whole(batch, i))
+
+
+def _whole(batch: Batch, i: int) -> Whole:
+    return lambda: (batch.record(i), batch.first_lines[i])
 
 
 def _text(data: bytes, encoding: str) -> str:

@@ -6,6 +6,7 @@ printed as `\\x1b`; into a file or pipe the bytes go as they are, since a progra
 """
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -91,6 +92,20 @@ def say(text: str = "") -> None:
     """One message for the person, on stderr, harmless and never the cause of a failure."""
     with contextlib.suppress(OSError, ValueError, AttributeError):   # nobody listens any more
         print(safe(text), file=sys.stderr, flush=True)
+
+
+class SafeFormatter(logging.Formatter):
+    """Escapes controls in a log message: the paths and log text in it are not to be trusted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return safe(super().format(record))
+
+
+def log_to_stderr(form: str, level: int) -> None:
+    """Send the program's own log messages to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter(form))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -20,7 +20,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -102,7 +101,7 @@ def read(path: Path, app: str) -> Iterator[tuple[int | None, str, str]]:
 
 
 class Clock:
-    """Local times -> minutes since the epoch. In the hour that comes twice, it is the second one once time goes back."""
+    """Local times -> minutes since the epoch. In the hour that comes twice, time going back begins the second."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int, int]] = {}
@@ -178,7 +177,7 @@ class Recount:
         for source in tomllib.loads((demo / "logagg.toml").read_text())["source"]:
             host, app = source["host"], source["app"]
             if (source["layout"], source["timezone"]) != (HEADS[app][0], ZONE.key):
-                raise SystemExit(f"{demo}/logagg.toml: {app}@{host} has a layout or zone that this script does not know")
+                raise SystemExit(f"{demo}/logagg.toml: {app}@{host} layout or zone unknown to this script")
             for path in sorted(path for pattern in source["paths"] for path in demo.glob(pattern)):
                 self._file(demo, path, host, app)
 
@@ -399,7 +398,7 @@ def check_report(check: Comparison, recount: Recount, path: Path) -> None:
 
 
 def check_metrics(check: Comparison, day: date, found: list[Row], now: Daily, before: Daily) -> None:
-    """One row over all labels, and one for each set of labels of this day or the day before; each with the day before."""
+    """One row over all labels and one per set of labels of this day or the day before, each with the day before."""
     these, those = now.metric_rows(), before.metric_rows()
     rows = {(row["metric"], tuple(sorted(row["labels"].items()))): row for row in found}
     check.same("reports: metrics", f"{day} rows twice", len(found) - len(rows), 0)
@@ -436,7 +435,7 @@ def hour_rows(recount: Recount, day: date, daily: Daily) -> dict[str, Row]:
 
 
 def source_rows(day: date, now: Daily, before: Daily) -> dict[str, Row]:
-    """Records by level of each source of this day or the day before. Rejects come before any time, so no day has one."""
+    """Records by level of each source of this day or the day before. Rejects come before any time: no day has one."""
     found: dict[str, Row] = {}
     for daily in (before, now):
         for labels, values in daily.rows["records"].items():
@@ -473,3 +472,108 @@ def check_truth(check: Comparison, recount: Recount, truth: Row) -> None:
             found = sum(n for (name, host, minute), n in recount.events.items()
                         if name == event and host == incident["host"] and start <= minute < end)
             check.same("truth", f"{incident['kind']} on {incident['host']}: {event}", count, found)
+
+
+# ---- rollups ---------------------------------------------------------------------------------------------------------
+
+
+def exported(demo: Path, truth: Row, step: str) -> list[Row]:
+    """What `logagg export rollups` prints for the demo's whole time."""
+    command = [sys.executable, "-m", "logagg", "-c", demo / "logagg.toml", "export", "rollups", "--step", step,
+               "--from", utc(window(step, minute_of(truth["from"]))[0]), "--to", truth["to"], "--timezone", ZONE.key]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}: exit status {done.returncode}: {done.stderr.strip()}")
+    return [json.loads(line) for line in done.stdout.split("\n") if line]
+
+
+def check_rollups(check: Comparison, recount: Recount, step: str, rows: list[Row]) -> None:
+    """Every row of one step, both ways."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        key = f"{row['metric']} {str_labels(row['labels'])} {row['from']}"
+        check.same(f"rollups: {step}", f"{key} twice", key in found, False)
+        found[key] = row
+    expected: dict[str, Row] = {}
+    for metric in (*COUNTERS, *DISTRIBUTIONS):
+        for (labels, start), values in recount.grouped(metric, lambda minute: window(step, minute)[0]).items():
+            expected[f"{metric} {str_labels(dict(labels))} {utc(start)}"] = {
+                "step": step, "to": utc(window(step, start)[1]), **numbers(metric, values)}
+    check.rows(f"rollups: {step}", found, expected)
+
+
+METRIC_OF = {event: metric for metric, (events, _) in COUNTERS.items() for event in events if len(events) == 1}
+
+
+def check_incidents(check: Comparison, truth: Row, step: str, rows: list[Row]) -> None:
+    """Each incident's window shows in the rollups as what it is.
+
+    Windows lie on whole minutes; of hours, those from the one in which it begins, without the one in which it ends.
+    """
+    for incident in truth["incidents"]:
+        start, host = window(step, minute_of(incident["from"]))[0], incident["host"]
+        end = max(window(step, minute_of(incident["to"]))[0], window(step, start)[1])
+        seen: Counter[str] = Counter()
+        for row in rows:
+            if row["labels"].get("host") == host and start <= minute_of(row["from"]) < end:
+                seen[row["metric"]] += row["count"]
+        where = f"{incident['kind']} on {host}, {incident['from']} to {incident['to']}"
+        check.same("incidents", f"{where}: {VISIBLE[incident['kind']][0]}: {dict(seen)}",
+                   VISIBLE[incident["kind"]][1](seen, step), True)
+        if step == "minute":
+            for event, count in incident["events"].items():
+                if event in METRIC_OF:
+                    check.same("incidents", f"{where}: {event}", seen[METRIC_OF[event]], count)
+
+
+VISIBLE: dict[str, tuple[str, Callable[[Counter[str], str], bool]]] = {
+    "das_failure_burst": ("more than 10 % of the DAS calls fail",
+                          lambda seen, step: seen["das_failures"] > 0.1 * seen["das_calls"] > 0),
+    "payments_stopped": ("no payments while there are calls",
+                         lambda seen, step: seen["calls"] > 0 and (
+                             step != "minute" or seen["payments_ok"] == seen["payments_failed"] == 0)),
+    "vip_restart": ("VIP stops and starts", lambda seen, step: seen["vip_stops"] > 0 < seen["vip_starts"]),
+    "low_memory": ("a series of warnings", lambda seen, step: seen["low_memory_warnings"] >= 30),
+    "ftp_outage": ("no load is done", lambda seen, step: seen["ftp_loads_done"] == 0 < seen["ftp_load_failures"]),
+}
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description="Recount a demo's logs and compare every number made of them.")
+    options.add_argument("demo", type=Path, help="the folder that `logagg demo` wrote")
+    options.add_argument("--against", default="truth,reports,rollups", help="what to compare (default: %(default)s)")
+    arguments = options.parse_args()
+    wanted = arguments.against.split(",")
+    truth = json.loads((arguments.demo / "truth.json").read_text())
+    recount, check = Recount(arguments.demo), Comparison()
+    if "truth" in wanted:
+        check_truth(check, recount, truth)
+    if "reports" in wanted:
+        paths = sorted((arguments.demo / "reports").glob("*/daily/*/r*/data.json"))
+        check.same("reports: head", "days", sorted({path.parts[-3] for path in paths}), truth["days"])
+        for path in paths:
+            check_report(check, recount, path)
+    if "rollups" in wanted:
+        for step in ("minute", "hour", "day", "week", "month"):
+            rows = exported(arguments.demo, truth, step)
+            check_rollups(check, recount, step, rows)
+            if step in ("minute", "hour"):
+                check_incidents(check, truth, step, rows)
+    return told(check)
+
+
+def told(check: Comparison) -> int:
+    """Print what was compared, and what differs; the exit status."""
+    for kind, count in check.compared.items():
+        print(f"{kind:20} {count:9,} compared {check.different[kind]:7,} different")
+    for line in check.first:
+        print(line, file=sys.stderr)
+    print(f"{'all':20} {check.compared.total():9,} compared {check.different.total():7,} different")
+    return 1 if check.different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

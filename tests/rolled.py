@@ -27,11 +27,11 @@ class Rolled:
         """A distribution saw these values, in steps."""
         self._add(metric, minute, labels, Stat.of(values))
 
-    def stream(self, app: str, host: str, path: str, size: int, *, counts: Counts = Counts(),
+    def stream(self, app: str, host: str, path: str, size: int, *, counts: Counts | None = None,
                dropped: dict[str, int] | None = None, read_us: int | None = None) -> None:
         """A file of `size` bytes, read to its end at `read_us` (None: not observed)."""
         self._streams.append(Stream(f"{app}@{host}:{path}", host, app, path, "first", end=size, resume=size,
-                                    counts=counts, dropped=dropped or {}))
+                                    counts=counts or Counts(), dropped=dropped or {}))
         if read_us is not None:
             self._read[f"{app}@{host}"] = read_us
 
@@ -48,6 +48,7 @@ class Rolled:
             key: Bucket(0, {labels: Stat.merged(stats).to_bytes() for labels, stats in rows.items()})
             for key, rows in self._stats.items()
         }, store.unfolded(1000))
+        store.put_document("zone", self._zone, 0, {"ready": True})
         for source, at_us in self._read.items():
             store.put_document("observation", source, 0, {"at_us": at_us, "paths": 1})
         return store

@@ -36,13 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+_HEAD = ("app", "host", "committed", "pending", "rejected", "dropped", "lag", "last record", "path")
+
+
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     from logagg.terminal import columns
 
     if not result["streams"]:
         yield "nothing has been read yet"
         return
-    rows = [("app", "host", "committed", "pending", "rejected", "dropped", "lag", "last record", "path")]
+    rows: list[tuple[str, ...]] = [_HEAD]
     rows += [_row(one, one["app"], one["host"], one["path"]) for one in result["streams"]]
     rows.append(_row(result["totals"], "total", "", f"{result['totals']['streams']:,} streams"))
     yield from columns(rows)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ class Config:
     pack_paths: tuple[Path, ...] = ()
     archive_path: Path = Path("reports")
     retention: Retention = Retention()
+
+    def source_of(self, app: str, host: str, path: str) -> SourceConfig | None:
+        """The source that a stream belongs to: of those with its app and host, the one whose globs match its path."""
+        same = [source for source in self.sources if (source.app, source.host) == (app, host)]
+        matching = (source for source in same if any(fnmatchcase(path, glob) for glob in source.paths))
+        return next(matching, same[0] if same else None)
+
+    def source_matching(self, path: str) -> SourceConfig | None:
+        """The first source that has a glob for this absolute path and does not exclude it."""
+        name = PurePath(path).name
+        return next((source for source in self.sources if any(fnmatchcase(path, glob) for glob in source.paths)
+                     and not any(fnmatchcase(path, glob) or fnmatchcase(name, glob) for glob in source.exclude)), None)
 
     def zones(self) -> tuple[str, ...]:
         """Every zone whose days are rolled up: the reports' and the file's own, sorted."""

@@ -9,7 +9,7 @@ import random
 
 from logagg.demo.days import Day
 from logagg.demo.incidents import Entry, Incident, Plan
-from logagg.demo.texts import BACKENDS, DETAILS, NOISE_RARE, NOISE_XIVR, STACK, Backend
+from logagg.demo.texts import BACKENDS, DETAILS, NOISE_RARE, NOISE_XIVR, ODD_CALLERS, STACK, Backend
 
 CALLS_PER_DAY = 3600
 """Calls that one server takes on a working day."""
@@ -63,7 +63,7 @@ class CallDay:
     def _call(self, begin: int) -> None:
         rng, call = self._rng, f"c-{self._rng.getrandbits(40):010x}"
         thread = f"http-8080-exec-{rng.randrange(1, 41)}"
-        ani = "anonymous" if rng.random() < 0.04 else f"212555{rng.randrange(10_000):04d}"
+        ani = rng.choice(ODD_CALLERS) if rng.random() < 0.04 else f"212555{rng.randrange(10_000):04d}"
         app = rng.choice(("billing", "billing", "outages", "service"))
         self._xivr(begin, "INFO", thread, "CallFlow",
                    f"Callflow begin: callId={call} ani={ani} dnis=8005550{rng.randrange(100, 104)} app={app}",

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from logagg.demo.days import ZONE, demo_days
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
-from logagg.errors import UsageError
+from logagg.errors import LogaggError, UsageError
 from logagg.terminal import Bar
 
 MARKER = ".logagg-demo"
@@ -92,5 +93,54 @@ def _no_bar(title: str, total: int | None, unit: str) -> Bar:
     return _NoBar()
 
 
-def _read_and_report(config: Path, days: list[date], begin: StartBar) -> list[Path]:
-    return []
+def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> list[Path]:
+    """Read and fold what the configuration names, and build its report of each day."""
+    from logagg.app import App
+    from logagg.config import load
+    from logagg.report.build import build_report
+
+    config = load(config_path)
+    [report] = config.reports
+    with App(config) as app:
+        with _Bars(begin) as bars:
+            errors = app.ingest_sources(bars.tell).read.errors
+        if errors:
+            raise LogaggError("the demo's own logs cannot be read: " + "; ".join(map(str, errors)))
+        with contextlib.closing(begin("building reports", len(days), "report")) as bar:
+            paths = []
+            for day in days:
+                built = build_report(
+                    app.store, name=report.name, period="daily", date=day, timezone=report.timezone,
+                    packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
+                    out=config.archive_path, base=config.folder, clock=app.clock,
+                )
+                paths.append(built.path_html)
+                bar.update(1)
+    return paths
+
+
+class _Bars:
+    """What the app tells of its work (what, done so far, total) as one bar after the other."""
+
+    _SAID: ClassVar[dict[str, tuple[str, str]]] = {"read": ("reading logs", "B"), "fold": ("folding", " chunks")}
+
+    def __init__(self, begin: StartBar) -> None:
+        self._begin = begin
+        self._what, self._done = "", 0
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if what != self._what or self._bar is None:
+            self.__exit__()
+            title, unit = self._SAID.get(what, (what, ""))
+            self._bar = self._begin(title, total or None, unit)
+            self._what, self._done = what, 0
+        self._bar.update(done - self._done)
+        self._done = done

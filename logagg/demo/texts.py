@@ -42,6 +42,10 @@ DETAILS = {
     "UNKNOWN_AREA": "=cmd|' /C calc'!A0",
 }
 
+ODD_CALLERS = (
+    *("anonymous",) * 20, "<b>anonymous</b>", "=1+1|'x'!A0", "\u202e0123555212", "+12125550199", "d\u00e9j\u00e0",
+)
+
 STACK = (
     "com.acme.{pkg}.BackendException: {code}",
     "\tat com.acme.{pkg}.{client}.call({client}.java:218)",

@@ -36,11 +36,11 @@ _TOKEN = re.compile(r"([A-Za-z])\1*|'((?:[^']|'')*)'|[^A-Za-z']+")
 _NAMES = rb"[A-Za-z\x80-\xff]{2,16}\.?"
 _LETTERS: dict[str, tuple[str, dict[int, bytes], bytes]] = {
     # letter: (group, {least count: regex, greatest count first}, regex for fewer)
-    "y": ("yearb", {3: rb"\d{4}", 2: rb"\d\d"}, rb"\d{1,4}"),
+    "y": ("year", {3: rb"\d{4}", 2: rb"\d\d"}, rb"\d{1,4}"),
     "M": ("month", {3: _NAMES, 2: rb"[01]\d"}, rb"\d{1,2}"),
     "d": ("day", {2: rb"[0-3]\d"}, rb"\d{1,2}"),
     "D": ("yearday", {3: rb"\d{3}"}, rb"\d{1,3}"),
-    "H": ("hourb", {2: rb"[0-2]\d"}, rb"\d{1,2}"),
+    "H": ("hour", {2: rb"[0-2]\d"}, rb"\d{1,2}"),
     "k": ("hour24", {2: rb"[0-2]\d"}, rb"\d{1,2}"),
     "h": ("hour12", {2: rb"[01]\d"}, rb"\d{1,2}"),
     "K": ("hour11", {2: rb"[01]\d"}, rb"\d{1,2}"),
@@ -55,8 +55,6 @@ _LETTERS: dict[str, tuple[str, dict[int, bytes], bytes]] = {
     "X": ("offset", {3: rb"(?:Z|[+-]\d\d:\d\d)", 2: rb"(?:Z|[+-]\d{4})"}, rb"(?:Z|[+-]\d\d)"),
     "x": ("offset", {3: rb"[+-]\d\d:\d\d", 2: rb"[+-]\d{4}"}, rb"[+-]\d\d"),
 }
-
-
 _WIDTHS = {rb"\d\d": 2, rb"\d{4}": 4, rb"\d{3}": 3, rb"[01]\d": 2, rb"[0-3]\d": 2, rb"[0-2]\d": 2, rb"[0-5]\d": 2,
            rb"[0-6]\d": 2}
 
@@ -82,7 +80,7 @@ def parse_zone(name: str) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class DateToken:
-    """One part of a format: the value that it prints (or "" for none), its regex, and its bytes if that never varies."""
+    """One part of a format: the value that it prints ("" for none), its regex, its bytes where that never varies."""
 
     group: str
     regex: bytes

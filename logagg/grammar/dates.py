@@ -34,7 +34,8 @@ class DateFormat:
     `regex` (without groups) matches a printed date; `full` tells whether it names a moment.
     """
 
-    def __init__(self, name: str = "DEFAULT", zone: str = "UTC", dialect: str = "log4j2", encoding: str = "utf-8") -> None:
+    def __init__(self, name: str = "DEFAULT", zone: str = "UTC", dialect: str = "log4j2",
+                 encoding: str = "utf-8") -> None:
         tokens = parse_date_format(name, dialect, encoding)
         groups = {token.group for token in tokens}
         self._zone = parse_zone(zone)

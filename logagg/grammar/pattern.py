@@ -48,6 +48,7 @@ _DIALECTS = {
 }
 """dialect -> spelling -> canonical long name; "" is a converter that is known but not supported yet."""
 
+_EXPECTED = "expected a converter's name such as %m, or %% for a percent sign"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}
 
 
@@ -117,8 +118,8 @@ def _explain(error: Exception, layout: str) -> tuple[int, str]:
     if ends and layout.count("{") > layout.count("}"):
         return layout.rindex("{") + 1, "this brace is never closed; expected '}'"
     if ends or position is None:
-        return len(layout) or 1, "the pattern ends inside a converter; expected a name such as %m, or %% for a percent sign"
-    return position + 1, f"found {layout[position]!r}, expected a converter's name such as %m, or %% for a percent sign"
+        return len(layout) or 1, f"the pattern ends inside a converter; {_EXPECTED}"
+    return position + 1, f"found {layout[position]!r}; {_EXPECTED}"
 
 
 def _pieces(node: "Tree[Token]", layout: str, dialect: str) -> list[Piece]:
@@ -184,7 +185,8 @@ def _supported(dialect: str) -> str:
 
 def _inside(option: "Tree[Token]") -> str:
     """The text between an option's braces, nested braces included."""
-    return "".join(f"{{{_inside(child)}}}" if hasattr(child, "data") else str(child) for child in option.children[1:-1])
+    inner = option.children[1:-1]
+    return "".join(child if isinstance(child, str) else "{" + _inside(child) + "}" for child in inner)
 
 
 def _merge(pieces: list[Piece]) -> list[Piece]:

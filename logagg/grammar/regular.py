@@ -7,8 +7,9 @@ references are no part of such a language; they become a `Hole`, and who holds a
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as sre  # type: ignore[attr-defined]
+from functools import lru_cache
+from re import _constants as op
+from re import _parser as sre
 from typing import Any
 
 
@@ -140,6 +141,7 @@ _KNOWN = (
 begin alike, laziness and a look behind. Where a Lark writes them in another way, NUMBER and FLOAT are only slower."""
 
 
+@lru_cache(maxsize=1000)
 def parse(regexp: str) -> Node:
     """A terminal's regexp as a tree. Raises Lazy, or re.error where it is no regexp of Python's."""
     for written, settled in _KNOWN:

@@ -1,4 +1,4 @@
-"""A wording: one way to write an event, as a pattern for the whole line; and the slow way, through Lark's parser."""
+"""A wording: one way to write an event, as one pattern for the whole line; and the slow way, through Lark's parser."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,10 +7,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logagg.grammar.ahead import ANYTHING, END, Ahead, ahead, needle, prefixes, steps, within
-from logagg.grammar.regular import Alt, Chars, Field, Loop, Node, Seq, Text, walk
+from logagg.grammar.regular import Alt, Chars, Field, Hole, Loop, Node, Seq, Text, walk
 
 if TYPE_CHECKING:
     from lark import Lark, Tree
+    from lark.lexer import Token
 
 LINE_BYTES_MAX = 1 << 16
 """Longer lines are not tried at all."""
@@ -19,29 +20,26 @@ LARK_LINE_BYTES_MAX = 1 << 9
 """Lark's Earley parser takes time that grows with the square of a line's length, and more."""
 
 STEPS_MAX = 1 << 26
-"""Steps of the matcher for one line, some tens of nanoseconds each at worst: where a pattern could take more, it is
-tried on shorter lines only."""
+"""Steps of the matcher for one line, a nanosecond or a few each: where a pattern could take more, it is tried on
+shorter lines only."""
 
-_SHORTEST = 256     # a pattern that runs away on such short lines is left to Lark's parser
+_USEFUL_BYTES = 256     # a pattern that could run away on shorter lines is left to Lark's parser
 
 Value = int | float | str
 Fields = dict[str, Value]
-Read = tuple[str, Fields]
 Convert = Callable[[str], Value | None]
 
 
 def whole_number(text: str) -> int | float | None:
     """An integer; a float where it does not fit into 64 bits; None for what is no finite number."""
     try:
-        if len(text) < 19:
-            return int(text)
-        number = float(text)
-        exact = abs(number) < 2e19 and int(text.strip()[:1].replace("+", "") + text.strip()[1:].lstrip("0").rjust(1, "0"))
+        if len(text) < 4000:    # int() refuses more digits than 4,300
+            number = int(text)
+            if -(1 << 63) <= number < 1 << 63:
+                return number
     except ValueError:
         return None
-    if exact is not False and -(1 << 63) <= exact < 1 << 63:
-        return exact
-    return number if isfinite(number) else None
+    return decimal_number(text)
 
 
 def decimal_number(text: str) -> float | None:
@@ -66,37 +64,188 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A pattern and the meaning of its groups. `plain`: each group is a field of its own and always takes part."""
+    """A pattern and the meaning of its groups. `names` and `numbers` serve the usual case, in which each group is a
+    field of its own; in the other `names` is empty."""
 
     pattern: re.Pattern[str]
     slots: tuple[Slot, ...]
-    plain: bool
+    names: tuple[str, ...]
+    numbers: tuple[tuple[str, Convert], ...]
 
     def fields(self, match: re.Match[str]) -> Fields:
         """The values of a match. Where a field occurs twice the first counts; what is no finite number is left out."""
-        if self.plain:
-            fields: dict[str, Any] = dict(zip(self.names, match.groups(), strict=True))
-            for name, convert in self.numbers:
+        if not self.names:
+            found: dict[str, Value | None] = {}
+            self._collect(match, found)
+            return {name: value for name, value in found.items() if value is not None}
+        texts = match.groups()
+        if None in texts:
+            fields: dict[str, Any] = {name: text for name, text in zip(self.names, texts, strict=True)
+                                      if text is not None}
+        else:
+            fields = dict(zip(self.names, texts, strict=True))
+        for name, convert in self.numbers:
+            if name in fields:
                 value = convert(fields[name])
                 if value is None:
                     del fields[name]
                 else:
                     fields[name] = value
-            return fields
-        fields = {}
-        self._collect(match, fields)
-        return {name: value for name, value in fields.items() if value is not None}
+        return fields
 
-    def _collect(self, match: re.Match[str], fields: dict[str, Value | None]) -> None:
+    def _collect(self, match: re.Match[str], found: dict[str, Value | None]) -> None:
         for number, (slot, text) in enumerate(zip(self.slots, match.groups(), strict=True), 1):
             if text is None:
                 continue
             if slot.loop is not None:
-                slot.loop._collect_rounds(match.string, match.start(number), match.end(number), fields)
-            elif slot.name not in fields:
-                fields[slot.name] = slot.convert(text) if slot.convert else text
+                slot.loop._collect_rounds(match.string, match.start(number), match.end(number), found)
+            elif slot.name not in found:
+                found[slot.name] = slot.convert(text) if slot.convert else text
 
-    def _collect_rounds(self, text: str, at: int, end: int, fields: dict[str, Value | None]) -> None:
+    def _collect_rounds(self, text: str, at: int, end: int, found: dict[str, Value | None]) -> None:
         while at < end and (match := self.pattern.match(text, at, end)) and match.end() > at:
-            self._collect(match, fields)
+            self._collect(match, found)
             at = match.end()
+
+
+def shape(node: Node, rest: Ahead, types: Mapping[str, type]) -> Shape:
+    """The pattern that reads `node` where `rest` follows."""
+    slots: list[Slot] = []
+    pattern = re.compile(_written(node, rest, types, slots))
+    names = tuple(slot.name for slot in slots)
+    usual = len(set(names)) == len(names) and not any(slot.loop for slot in slots)
+    numbers = tuple((slot.name, slot.convert) for slot in slots if slot.convert)
+    return Shape(pattern, tuple(slots), names if usual else (), numbers)
+
+
+def _has_fields(node: Node) -> bool:
+    return any(isinstance(part, Field) for part in walk(node))
+
+
+def _written(node: Node, rest: Ahead, types: Mapping[str, type], slots: list[Slot] | None) -> str:
+    """`node` as a regexp; fields become groups, noted in `slots`. Without `slots` nothing is captured."""
+    match node:
+        case Text(text):
+            return re.escape(text)
+        case Chars(regexp):
+            return regexp
+        case Seq(parts):
+            after = []
+            for part in reversed(parts):
+                after.append(rest)
+                rest = ahead(part, rest)
+            return "".join(_written(part, then, types, slots)
+                           for part, then in zip(parts, reversed(after), strict=True))
+        case Alt(branches):
+            return f"(?:{'|'.join(_written(branch, rest, types, slots) for branch in branches)})"
+        case Field(name, _, body):
+            if slots is None:
+                return _written(body, rest, types, None)
+            slots.append(Slot(name, CONVERT[types[name]]))
+            return f"({_written(body, rest, types, slots)})"
+        case Loop():
+            return _written_loop(node, rest, types, slots)
+    raise AssertionError(f"no pattern can have a {node}")
+
+
+def _written_loop(loop: Loop, rest: Ahead, types: Mapping[str, type], slots: list[Slot] | None) -> str:
+    body, inside = loop.body, within(loop, rest)
+    times = _TIMES.get((loop.low, loop.high)) or f"{{{loop.low},{'' if loop.high is None else loop.high}}}"
+    if isinstance(body, Chars):
+        # Where what follows cannot be a character of the loop, giving one back never helps: none is (possessive).
+        return body.regexp + times + ("+" if ahead(body, ANYTHING).apart(rest) else "")
+    if slots is None or loop.high == 1 or not _has_fields(body):
+        return f"(?:{_written(body, inside, types, slots)}){times}"
+    slots.append(Slot("", None, shape(body, inside, types)))
+    return f"((?:{_written(body, inside, types, None)}){times})"
+
+
+_TIMES = {(0, 1): "?", (0, None): "*", (1, None): "+"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One way to write an event. Its lines begin with one of `prefixes` and contain `needle` (both UTF-8, maybe
+    empty); longer ones than `line_bytes_max` are not tried."""
+
+    event: str
+    prefixes: frozenset[bytes]
+    needle: bytes
+    line_bytes_max: int
+    shape: Shape
+
+    def read(self, line: str) -> tuple[str, Fields] | None:
+        """The event's name and fields, if the whole line is worded so."""
+        match = self.shape.pattern.fullmatch(line)
+        return None if match is None else (self.event, self.shape.fields(match))
+
+
+class LarkWording:
+    """All ways to write an event that no pattern can tell, such as nested brackets: Lark's Earley parser reads them,
+    and where several readings are possible it chooses."""
+
+    def __init__(self, event: str, node: Node, types: Mapping[str, Mapping[str, type]], grammar: str,
+                 path: str) -> None:
+        self.event = event
+        self.prefixes, self.needle = _literals(node)
+        self.line_bytes_max = LARK_LINE_BYTES_MAX
+        self._types = types
+        self._source = (grammar, path)
+        self._parser: Lark | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_parser": None}   # built again where it is needed
+
+    def read(self, line: str) -> tuple[str, Fields] | None:
+        """The event's name and fields, if Lark accepts the whole line."""
+        from lark.exceptions import ParseError, UnexpectedInput
+
+        if self._parser is None:
+            self._parser = lark_parser(*self._source, self.event)
+        try:
+            tree = self._parser.parse(line)
+        except (UnexpectedInput, ParseError):
+            return None
+        event = tree.data if tree.data in self._types else self.event
+        return event, _tree_fields(tree, line, self._types[event])
+
+
+def lark_parser(grammar: str, path: str, start: str) -> "Lark":
+    """The definition of what a grammar means."""
+    from lark import Lark
+
+    return Lark(grammar, source_path=path or None, start=start, parser="earley", lexer="dynamic_complete",
+                propagate_positions=True, maybe_placeholders=False)
+
+
+def _tree_fields(tree: "Tree[Token]", line: str, types: Mapping[str, type]) -> Fields:
+    found: dict[str, Value | None] = {}
+    for part in tree.iter_subtrees_topdown():  # type: ignore[no-untyped-call]
+        name = str(part.data)
+        if part is tree or name not in types or name in found:
+            continue
+        tokens = list(part.scan_values(lambda _: True))
+        start = tokens[0].start_pos if tokens else part.meta.start_pos
+        end = tokens[-1].end_pos if tokens else part.meta.end_pos
+        convert = CONVERT[types[name]]
+        found[name] = convert(line[start:end]) if convert else line[start:end]
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def wording(event: str, node: Node, types: Mapping[str, type]) -> Wording | str:
+    """The wording that reads `node`, or why Lark's parser has to."""
+    hole = next((part for part in walk(node) if isinstance(part, Hole)), None)
+    if hole is not None:
+        return hole.reason
+    line_bytes_max = LINE_BYTES_MAX
+    while line_bytes_max >= _USEFUL_BYTES and steps(node, END, 0, line_bytes_max) > STEPS_MAX:
+        line_bytes_max //= 2
+    if line_bytes_max < _USEFUL_BYTES:
+        return "a repeated part can be divided in too many ways"
+    return Wording(event, *_literals(node), line_bytes_max, shape(node, END, types))
+
+
+def _literals(node: Node) -> tuple[frozenset[bytes], bytes]:
+    """Prefixes and needle as bytes. U+FFFD is left out: in the log it may be another byte that is no UTF-8."""
+    starts = frozenset(text.partition("\ufffd")[0].encode() for text in prefixes(node))
+    return starts, max(needle(node).split("\ufffd"), key=len).encode()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from logagg.report.numbers import NO_DATA
-from logagg.report.tables import ROWS_MAX, Cell, Column, Row, Table, cut, pair, said, title
+from logagg.report.tables import ROWS_MAX, SPREAD, Cell, Column, Row, Table, cut, pair, said, spread, title
 
 
 def backend_table(backends: Sequence[Row]) -> Table:
@@ -17,10 +17,10 @@ def _backend(now: Row) -> tuple[Cell, ...]:
     before = now["previous"]
     return (
         pair(now["calls"], before["calls"]),
-        pair(now["failures"], before["failures"], bad=True),
-        pair(now["failure_rate"], before["failure_rate"], "ratio", bad=True),
-        pair(now["median_ms"], before["median_ms"], "distribution", "ms", bad=True),
-        pair(now["p95_ms"], before["p95_ms"], "distribution", "ms", bad=True),
+        pair(now["failures"], before["failures"], worse=1),
+        pair(now["failure_rate"], before["failure_rate"], "ratio", worse=1),
+        pair(now["median_ms"], before["median_ms"], "distribution", "ms", worse=1),
+        pair(now["p95_ms"], before["p95_ms"], "distribution", "ms", worse=1),
     )
 
 
@@ -29,9 +29,9 @@ def backend_breakdowns(rows: Sequence[Row], backends: Sequence[Row]) -> list[Tab
     names = [backend["name"] for backend in backends]
     found = [_by(rows, names, label) for label in ("operation", "host")]
     codes = _sums(rows, names, "failures", ("operation", "code"))
-    lines = [(Cell(title(name)), *map(Cell, labels), pair(*both, bad=True))
+    lines = [(Cell(title(name)), *map(Cell, labels), *spread(pair(*both, worse=1)))
              for (name, *labels), both in sorted(codes.items(), key=lambda item: (-item[1][0], item[0]))]
-    columns = (Column("Backend", False), Column("Operation", False), Column("Code", False), Column("Failures"))
+    columns = (Column("Backend", False), Column("Operation", False), Column("Code", False), *SPREAD)
     found.append(cut("Failures by operation and code", columns, lines))
     return [table for table in found if table.rows]
 
@@ -44,8 +44,8 @@ def _by(rows: Sequence[Row], names: Sequence[str], label: str) -> Table:
     lines = []
     for key, (now, before) in sorted(calls.items(), key=lambda item: (names.index(item[0][0]), -item[1][0], item[0])):
         failed = failures.get(key, (0, 0))
-        cells = [Cell(title(key[0])), Cell(key[1]), pair(now, before), pair(*failed, bad=True),
-                 pair(failed[0] / now if now else None, failed[1] / before if before else None, "ratio", bad=True)]
+        cells = [Cell(title(key[0])), Cell(key[1]), pair(now, before), pair(*failed, worse=1),
+                 pair(failed[0] / now if now else None, failed[1] / before if before else None, "ratio", worse=1)]
         if times:
             cells += _times(times.get((key[0], key[1])))
         lines.append(tuple(cells))
@@ -60,7 +60,7 @@ def _by(rows: Sequence[Row], names: Sequence[str], label: str) -> Table:
 def _times(row: Row | None) -> list[Cell]:
     if row is None:
         return [Cell(NO_DATA), Cell(NO_DATA)]
-    return [pair(row[stat], row["previous"][stat], row["kind"], row["unit"], bad=True) for stat in ("median", "p95")]
+    return [pair(row[stat], row["previous"][stat], row["kind"], row["unit"], worse=1) for stat in ("median", "p95")]
 
 
 def _sums(rows: Sequence[Row], names: Sequence[str], what: str,

@@ -18,26 +18,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from logagg.clock import Clock
 from logagg.errors import LogaggError, UsageError
 from logagg.interfaces import Store
 from logagg.report.complete import incomplete_because
 from logagg.report.data import report_data
-from logagg.report.page import page
+from logagg.report.page import SectionSpec, page
 from logagg.report.period import period as period_of
 from logagg.report.period import utc_text
 from logagg.report.render import render
 from logagg.rollup.metric import BUILT_IN, Metric
 
-if TYPE_CHECKING:
-    from logagg.packs import Pack
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REVISION = re.compile(r"r([1-9][0-9]{0,8})")
 _NOT_COMPARED = ("built_at", "revision", "ledger")
 _ATTEMPTS = 10
+
+
+class ShownPack(Protocol):
+    """What a report takes from a pack (`logagg.packs.Pack`): metrics, sections, and the metrics of its key figures."""
+
+    @property
+    def metrics(self) -> Sequence[Metric]: ...
+
+    @property
+    def sections(self) -> Sequence[SectionSpec]: ...
+
+    @property
+    def figures(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class BuiltReport:
     complete: bool
 
 
-def build_report(store: Store, *, name: str, period: str, date: Date, timezone: str, packs: "Sequence[Pack]",
+def build_report(store: Store, *, name: str, period: str, date: Date, timezone: str, packs: Sequence[ShownPack],
                  metrics: Iterable[Metric], out: Path, base: Path, clock: Clock) -> BuiltReport:
     """Build the report of the period that contains the local `date`, and write it below `out`.
 
@@ -75,7 +85,7 @@ def build_report(store: Store, *, name: str, period: str, date: Date, timezone: 
                           "choose another folder with --out, or let this user write there") from error
 
 
-def _shown(packs: "Sequence[Pack]", metrics: Iterable[Metric]) -> list[Metric]:
+def _shown(packs: Sequence[ShownPack], metrics: Iterable[Metric]) -> list[Metric]:
     """The metrics of a report, packs' first; built-in ones have their own place under data quality."""
     built_in = {metric.name for metric in BUILT_IN}
     found: dict[str, Metric] = {}
@@ -85,7 +95,7 @@ def _shown(packs: "Sequence[Pack]", metrics: Iterable[Metric]) -> list[Metric]:
     return list(found.values())
 
 
-def _published(folder: Path, data: dict[str, Any], packs: "Sequence[Pack]",
+def _published(folder: Path, data: dict[str, Any], packs: Sequence[ShownPack],
                help_of: Mapping[str, str]) -> BuiltReport:
     """Write the data as the last revision, or as a new one if it says something else."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +111,7 @@ def _published(folder: Path, data: dict[str, Any], packs: "Sequence[Pack]",
                       "build it again when they have ended")
 
 
-def _files(data: Mapping[str, Any], packs: "Sequence[Pack]", help_of: Mapping[str, str]) -> dict[str, bytes]:
+def _files(data: Mapping[str, Any], packs: Sequence[ShownPack], help_of: Mapping[str, str]) -> dict[str, bytes]:
     sections = [section for pack in packs for section in pack.sections]
     figures = [figure for pack in packs for figure in pack.figures]
     shown = page(data, sections, figures, help_of)

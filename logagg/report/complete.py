@@ -2,13 +2,15 @@
 
 from logagg.interfaces import Store
 from logagg.report.period import Period, utc_text
+from logagg.rollup.partial import MINUTE_US
+from logagg.rollup.query import UNFOLDED_MAX
 
 
 def incomplete_because(store: Store, this: Period) -> list[str]:
     """The reasons why numbers of the period may still change; none: it is complete.
 
     Complete is a period when every source that the store has seen was read to the ends of its files at or after the
-    period's end, and when all that was read is in the rollups.
+    period's end, and when all that was read of it is in the rollups: `rollup.query.is_complete` in words.
     """
     seen = {f"{stream.app}@{stream.host}" for stream in store.streams()}
     read_to_end = store.documents("observation")
@@ -16,7 +18,12 @@ def incomplete_because(store: Store, this: Period) -> list[str]:
                if (reason := _behind(source, read_to_end.get(source, {}).get("at_us"), this.to_us))]
     if not seen | read_to_end.keys():
         reasons.append("no source has been read yet")
-    if store.unfolded(1):
+    zone = store.document("zone", this.zone or "UTC")
+    if not (zone and zone[1].get("ready")):
+        reasons.append(f"days in the zone {this.zone} are not in the rollups yet")
+    marks = store.unfolded(UNFOLDED_MAX)
+    dirty = (minute * MINUTE_US for mark in marks for minute in mark.dirty)
+    if len(marks) == UNFOLDED_MAX or any(this.from_us <= at_us < this.to_us for at_us in dirty):
         reasons.append("some of what was read is not in the rollups yet")
     return reasons
 

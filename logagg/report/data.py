@@ -12,8 +12,9 @@ from typing import Any
 from logagg.interfaces import Store
 from logagg.record import Stream
 from logagg.report.period import Hour, Period, hours, previous, utc_text
-from logagg.report.rows import Day, count, day, metric_rows, rounded
+from logagg.report.rows import Day, count, day, metric_rows, ratio
 from logagg.rollup.metric import RECORDS, REJECTS, Metric
+from logagg.rollup.query import in_unit
 from logagg.rollup.sketch import Stat
 
 
@@ -26,6 +27,7 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
     now, before = day(store, this), day(store, previous(this))
     counters = {metric.name: metric for metric in metrics if metric.kind == "counter"}
     backends = backend_names(metrics)
+    steps = {metric.name: metric.step for metric in metrics}
     return {
         "name": name,
         "period": this.kind,
@@ -37,7 +39,7 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
         "incomplete_because": list(incomplete_because),
         "metrics": [row for metric in sorted(metrics, key=lambda metric: metric.name)
                     for row in metric_rows(metric, counters, now, before)],
-        "backends": [{"name": backend, **_backend(backend, now), "previous": _backend(backend, before)}
+        "backends": [{"name": backend, **_backend(backend, now, steps), "previous": _backend(backend, before, steps)}
                      for backend in backends],
         "hours": _hours(store, this, "calls" in counters, backends, now.seen),
         "sources": source_rows(now, before),
@@ -46,22 +48,24 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
 
 
 def backend_names(metrics: Sequence[Metric]) -> list[str]:
-    """The backend services: every name N with the metrics N_calls, N_failures and N_time, in their order."""
-    names = {metric.name for metric in metrics}
+    """The backend services: every name N with counters N_calls and N_failures and a distribution N_time in ms."""
+    counters = {metric.name for metric in metrics if metric.kind == "counter"}
+    times = {metric.name for metric in metrics if metric.kind == "distribution" and metric.unit == "ms"}
     calls = [metric.name.removesuffix("_calls") for metric in metrics if metric.name.endswith("_calls")]
-    return [name for name in calls if {f"{name}_failures", f"{name}_time"} <= names]
+    return [name for name in calls if {f"{name}_calls", f"{name}_failures"} <= counters and f"{name}_time" in times]
 
 
-def _backend(name: str, of: Day) -> dict[str, Any]:
+def _backend(name: str, of: Day, steps: Mapping[str, float]) -> dict[str, Any]:
+    step = steps[f"{name}_time"]
     time = Stat.merged(of.of(f"{name}_time").values())
     median, p95 = time.quantiles((0.5, 0.95))
     calls, failures = (count(of.of(f"{name}_{what}")) for what in ("calls", "failures"))
     return {
         "calls": calls if of.seen else None,
         "failures": failures if of.seen else None,
-        "failure_rate": rounded(failures / calls if calls else None),
-        "median_ms": rounded(median),
-        "p95_ms": rounded(p95),
+        "failure_rate": ratio(failures, calls),
+        "median_ms": in_unit(median, step),
+        "p95_ms": in_unit(p95, step),
     }
 
 

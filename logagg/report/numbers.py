@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import sqrt
 
 Number = int | float | None
 
 NO_DATA = "no data"
-NOTABLE = 0.1
-"""A change of less than this share of the number before is told, but not judged."""
+_NOTABLE = {"ratio": 0.25}
+"""A change below this share of the number before (0.1 where none is given) is told, but not judged."""
 
 _WORSE_WHEN_MORE = frozenset({"failure", "failures", "failed", "rejects", "errors", "warnings", "dropped"})
+_WORSE_WHEN_LESS = frozenset({"ok", "done"})
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -38,6 +40,8 @@ def number(value: Number, kind: str = "counter", unit: str = "1") -> str:
 def percent(share: int | float) -> str:
     """0.0342 as "3.42 %"; two decimals below ten percent, one above."""
     points = share * 100
+    if 0 < points < 0.005:
+        return "below 0.01 %"
     return f"{points:.1f} %" if abs(points) >= 9.995 or not points else f"{points:.2f} %"
 
 
@@ -57,36 +61,51 @@ def duration(seconds: float) -> str:
 
 def size(size_bytes: int) -> str:
     """Bytes in decimal units (IEC 80000-13): "12.3 MB"."""
-    value, unit = float(size_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
+    if size_bytes < 1000:
+        return f"{size_bytes:,} B"
+    value, unit = size_bytes / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
             break
-        value /= 1000
-    return f"{size_bytes:,} B" if unit == "B" else f"{value:,.3g} {unit}"
+        value, unit = value / 1000, larger
+    decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{decimals}f} {unit}"
 
 
-def worse_when_more(metric: str) -> bool:
-    """Whether a rise of this metric is bad news, by the naming convention: …_failures, …_failed, …_warnings …"""
+def worse_when(metric: str) -> int:
+    """1: a rise of this metric is bad news, -1: a fall is, 0: neither; by the naming convention of metrics
+    (…_failures, …_failed, …_warnings; …_ok, …_done)."""
     words = metric.split("_")
-    return not _WORSE_WHEN_MORE.isdisjoint(words)
+    if not _WORSE_WHEN_MORE.isdisjoint(words):
+        return 1
+    return 0 if _WORSE_WHEN_LESS.isdisjoint(words) else -1
 
 
-def change(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, bad: bool = False) -> Change | None:
-    """What changed since the period before; None where either has no data. `bad`: more is worse."""
+def change(now: Number, before: Number, kind: str = "counter", unit: str = "1", *,
+           worse: int = 0) -> Change | None:
+    """What changed since the period before; None where either has no data. `worse` as `worse_when` answers."""
     if now is None or before is None:
         return None
     difference = now - before
     if abs(difference) < 1e-9:
         return Change("=", "no change", "=", "")
     sign = "+" if difference > 0 else "−"
-    points = f"{sign}{abs(difference) * 100:.2f} points"
-    text = short = points if kind == "ratio" else sign + number(abs(difference), kind, unit)
-    if before:
-        relative = _relative(now, before)
-        text, short = f"{text} ({relative})", points if kind == "ratio" else relative
-    notable = not before or abs(difference / before) >= NOTABLE
-    tone = ("worse" if difference > 0 else "better") if bad and notable else ""
+    amount = f"{abs(difference) * 100:.2f} points" if kind == "ratio" else number(abs(difference), kind, unit)
+    text = short = sign + amount
+    if before and kind != "ratio":
+        short = _relative(now, before)
+        text = f"{text} ({short})"
+    tone = ("worse" if difference * worse > 0 else "better") if worse and _notable(now, before, kind) else ""
     return Change("▲" if difference > 0 else "▼", text, short, tone)
+
+
+def _notable(now: int | float, before: int | float, kind: str) -> bool:
+    """Whether a change is large enough to judge: not small beside the number before, and, for counts of independent
+    events (Poisson), beyond one and a half standard deviations."""
+    difference = abs(now - before)
+    if difference < _NOTABLE.get(kind, 0.1) * abs(before):
+        return False
+    return kind != "counter" or difference >= 1.5 * sqrt(abs(before) + 1)
 
 
 def total(values: Iterable[Number]) -> Number:
@@ -99,4 +118,7 @@ def _relative(now: int | float, before: int | float) -> str:
     times = now / before
     if times >= 10:
         return f"×{times:,.0f}"
-    return f"{'+' if now > before else '−'}{abs(times - 1) * 100:.1f} %"
+    points = abs(times - 1) * 100
+    if points < 0.05:
+        return "below 0.1 %"
+    return f"{'+' if now > before else '−'}{points:.{0 if points >= 100 else 1}f} %"

@@ -12,6 +12,7 @@ from logagg.report.quality import Chart, hour_charts, hour_table, ledger_tables,
 from logagg.report.tables import Cell, Row, Table, breakdowns, compared, measures, pair, title, totals
 
 FIGURES_MAX = 10
+REASONS_MAX = 20
 BACKEND_METRICS = ("calls", "failures", "failure_rate", "time")
 
 
@@ -55,7 +56,6 @@ class Page:
     reasons: tuple[str, ...]
     revision: int
     built_at: str
-    language: str
     figures: tuple[Figure, ...]
     charts: tuple[Chart, ...]
     sections: tuple[Section, ...]
@@ -71,10 +71,9 @@ def page(data: Mapping[str, Any], specs: Sequence[SectionSpec], figures: Sequenc
         span=_span(data),
         timezone=data["timezone"],
         complete=data["complete"],
-        reasons=tuple(data["incomplete_because"]),
+        reasons=_reasons(data["incomplete_because"]),
         revision=data["revision"],
-        built_at=_local(data["built_at"], data["timezone"]).strftime("%Y-%m-%d %H:%M:%S %Z"),
-        language="en",
+        built_at=data["built_at"][:16].replace("T", " ") + " UTC",
         figures=tuple(_figures(data, figures or [spec.metrics[0] for spec in specs if spec.metrics])),
         charts=tuple(hour_charts(data["hours"])),
         sections=tuple(_sections(data, specs, help_of)),
@@ -99,8 +98,9 @@ def _span(data: Mapping[str, Any]) -> str:
     return told if hours == 24 else f"{told}, {hours:g} hours"
 
 
-def _local(text: str, timezone: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(ZoneInfo(timezone))
+def _reasons(told: Sequence[str]) -> tuple[str, ...]:
+    more = len(told) - REASONS_MAX
+    return (*told[:REASONS_MAX], f"and {more:,} more, in data.json") if more > 0 else tuple(told)
 
 
 def _figures(data: Mapping[str, Any], names: Sequence[str]) -> list[Figure]:
@@ -123,7 +123,7 @@ def _backend_figures(backends: Sequence[Row]) -> list[Figure]:
     rates = [part / whole if whole and part is not None else None for part, whole in zip(failed, calls, strict=True)]
     return [
         Figure("Backend calls", pair(*calls)),
-        Figure("Backend failure rate", pair(rates[0], rates[1], "ratio", bad=True)),
+        Figure("Backend failure rate", pair(rates[0], rates[1], "ratio", worse=1)),
     ]
 
 
@@ -137,13 +137,15 @@ def _sections(data: Mapping[str, Any], specs: Sequence[SectionSpec], help_of: Ma
     in_backends = {f"{backend['name']}_{what}" for backend in backends for what in BACKEND_METRICS}
     shown: set[str] = set()
     found: list[Section] = []
-    if backends:
-        tables = [backend_table(backends), *backend_breakdowns(rows, backends)]
-        found.append(Section("Backend services", "backends", tuple(tables)))
-    for spec in specs:
+    place = next((i for i, spec in enumerate(specs) if not in_backends.isdisjoint(spec.metrics)), 0)
+    for i, spec in enumerate(specs):
+        if i == place:
+            found += _backend_section(rows, backends)
         wanted = [name for name in spec.metrics if name not in in_backends]
-        found += _section(spec.title, f"s{len(found)}", rows, wanted, help_of)
+        found += _section(spec.title, f"s{i}", rows, wanted, help_of)
         shown.update(wanted)
+    if not specs:
+        found += _backend_section(rows, backends)
     if data["hours"]:
         found.append(Section("By hour", "hours", (hour_table(data["hours"]),)))
     others = list(dict.fromkeys(r["metric"] for r in rows if r["metric"] not in shown | in_backends))
@@ -151,6 +153,13 @@ def _sections(data: Mapping[str, Any], specs: Sequence[SectionSpec], help_of: Ma
     quality = [source_table(data["sources"]), *ledger_tables(data["ledger"])]
     found.append(Section("Data quality", "quality", tuple(quality), note=_quality(data)))
     return found
+
+
+def _backend_section(rows: Sequence[Row], backends: Sequence[Row]) -> list[Section]:
+    if not backends:
+        return []
+    tables = [backend_table(backends), *backend_breakdowns(rows, backends)]
+    return [Section("Backend services", "backends", tuple(tables))]
 
 
 def _section(name: str, anchor: str, rows: Sequence[Row], metrics: Sequence[str],

@@ -7,7 +7,6 @@ from itertools import groupby
 from logagg.report.numbers import number, size, total
 from logagg.report.tables import ROWS_MAX, Cell, Column, Row, Table
 
-
 _HOURLY = (("calls", "Calls", ""), ("backend_calls", "Backend calls", ""),
            ("backend_failures", "Backend failures", "bad"))
 

@@ -14,15 +14,13 @@ from markupsafe import Markup
 
 from logagg.report.page import Page
 from logagg.report.visible import finalize
-from logagg.version import __version__
 
 
 def render(page: Page) -> str:
     """The report as HTML text; equal pages give equal texts."""
     style = _text("report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _template().render(page=page, style=Markup(style), style_hash=f"sha256-{digest}",
-                              version=__version__)
+    return _template().render(page=page, style=Markup(style), style_hash=f"sha256-{digest}")
 
 
 @cache

@@ -8,6 +8,8 @@ from typing import Any
 from logagg.interfaces import Store
 from logagg.report.period import Period
 from logagg.rollup.metric import Metric
+from logagg.rollup.partial import labels_json
+from logagg.rollup.query import numbers
 from logagg.rollup.sketch import Stat
 
 Rows = Mapping[str, Stat]
@@ -33,20 +35,20 @@ class Day:
 def day(store: Store, this: Period) -> Day:
     """The day's rollups of all metrics, in the period's zone."""
     start = this.from_us // 60_000_000
-    found = store.buckets("day", this.zone, start, max(start + 1, this.to_us // 60_000_000))
+    found = store.buckets("day", this.zone or "UTC", start, max(start + 1, this.to_us // 60_000_000))
     return Day({key.metric: {labels: Stat.from_bytes(data) for labels, data in bucket.rows.items()}
                 for key, bucket in found if key.start == start})
 
 
 def metric_rows(metric: Metric, counters: Mapping[str, Metric], now: Day, before: Day) -> list[dict[str, Any]]:
     """One row over all labels, then one for each label set of this day or the day before."""
-    numbers = _ratio_rows(metric, counters) if metric.kind == "ratio" else _stat_rows(metric)
-    these, those = numbers(now), numbers(before)
+    rows_of = _ratio_rows(metric, counters) if metric.kind == "ratio" else _stat_rows(metric)
+    these, those = rows_of(now), rows_of(before)
     nothing = {"now": _nothing(metric, now), "before": _nothing(metric, before)}
     return [
         {"metric": metric.name, "kind": metric.kind, "unit": metric.unit, "labels": json.loads(labels),
          **these.get(labels, nothing["now"]), "previous": those.get(labels, nothing["before"])}
-        for labels in sorted({"{}", *these, *those}, key=lambda labels: (labels != "{}", labels))
+        for labels in sorted({"{}", *these, *those})
     ]
 
 
@@ -69,7 +71,7 @@ def _ratio_rows(metric: Metric, counters: Mapping[str, Metric]) -> Callable[[Day
 
     def rows(of: Day) -> dict[str, _Numbers]:
         parts, wholes = _sums(of, metric.part, shared), _sums(of, metric.whole, shared)
-        return {labels: _ratio(parts.get(labels, 0), wholes.get(labels, 0)) for labels in {*parts, *wholes}}
+        return {labels: _ratio_numbers(parts.get(labels, 0), wholes.get(labels, 0)) for labels in {*parts, *wholes}}
     return rows
 
 
@@ -79,42 +81,29 @@ def _sums(of: Day, names: Iterable[str], shared: Sequence[str]) -> dict[str, int
     for name in names:
         for text, stat in of.of(name).items():
             labels = json.loads(text)
-            for key in {"{}", _labels({label: labels[label] for label in shared if label in labels})}:
+            for key in {"{}", labels_json({label: labels.get(label, "") for label in shared})}:
                 found[key] = found.get(key, 0) + stat.count
     return found
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def _ratio_numbers(part: int, whole: int) -> _Numbers:
+    return dict.fromkeys(NUMBERS) | {"count": whole, "sum": part, "value": ratio(part, whole)}
 
 
-def _ratio(part: int, whole: int) -> _Numbers:
-    return dict.fromkeys(NUMBERS) | {"count": whole, "sum": part, "value": rounded(part / whole if whole else None)}
+def ratio(part: int, whole: int) -> float | None:
+    """part / whole to six decimals; null without wholes."""
+    return round(part / whole, 6) if whole else None
 
 
 def _numbers(metric: Metric, stat: Stat) -> _Numbers:
-    """The numbers of one row, in the metric's unit."""
-    if metric.kind == "counter":
-        return dict.fromkeys(NUMBERS) | {"count": stat.count, "sum": stat.count, "value": stat.count}
-    found = dict.fromkeys(NUMBERS) | {
-        "sum": stat.sum, "min": stat.min, "max": stat.max, "mean": stat.mean,
-        **dict(zip(("median", "p95", "p99"), stat.quantiles((0.5, 0.95, 0.99)), strict=True)),
-    }
-    return {key: rounded(value, metric.step) for key, value in found.items()} | {"count": stat.count}
+    """The numbers of one row, in the metric's unit; a distribution has no single value."""
+    return numbers(metric, stat) | {"value": stat.count if metric.kind == "counter" else None}
 
 
 def _nothing(metric: Metric, of: Day) -> _Numbers:
     """The numbers of a row without rollups."""
     none = dict.fromkeys(NUMBERS) | {"count": 0, "sum": 0}
     return none | {"value": 0} if metric.kind == "counter" and of.seen else none
-
-
-def rounded(value: float | None, step: float = 1) -> int | float | None:
-    """Steps -> the unit, to six decimals; whole numbers as integers, so that 12 and 12.0 are written alike."""
-    if value is None:
-        return None
-    in_unit = round(value * step, 6)
-    return int(in_unit) if in_unit == int(in_unit) else in_unit
 
 
 def count(rows: Rows) -> int:

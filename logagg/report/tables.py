@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from logagg.report.numbers import Change, Number, change, number, worse_when_more
+from logagg.report.numbers import Change, Number, change, number, worse_when
 
 Row = Mapping[str, Any]
 
@@ -58,12 +58,12 @@ def compared(row: Row, stat: str = "value") -> Cell:
     """One statistic of a data.json row with what it was in the period before."""
     kind = row["kind"] if stat != "count" else "counter"
     unit = row["unit"] if stat != "count" else "1"
-    return pair(row[stat], row["previous"][stat], kind, unit, bad=worse_when_more(row["metric"]))
+    return pair(row[stat], row["previous"][stat], kind, unit, worse=worse_when(row["metric"]))
 
 
-def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, bad: bool = False) -> Cell:
+def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, worse: int = 0) -> Cell:
     """A value and the one of the period before."""
-    return Cell(number(now, kind, unit), number(before, kind, unit), change(now, before, kind, unit, bad=bad))
+    return Cell(number(now, kind, unit), number(before, kind, unit), change(now, before, kind, unit, worse=worse))
 
 
 def totals(rows: Iterable[Row]) -> dict[str, Row]:
@@ -77,18 +77,18 @@ def measures(rows: Sequence[Row], help_of: Mapping[str, str]) -> Table:
     for row in rows:
         name, note = title(row["metric"]), help_of.get(row["metric"], "")
         if row["kind"] != "distribution":
-            lines.append((Cell(name, note=note), *_spread(compared(row))))
+            lines.append((Cell(name, note=note), *spread(compared(row))))
             continue
         for stat, words in (("median", "median"), ("p95", "95th percentile"), ("max", "longest")):
             told = f"{note} {row['count']:,} values.".strip() if stat == "median" else ""
-            lines.append((Cell(f"{name}, {words}", note=told), *_spread(compared(row, stat))))
-    return Table("All together", (Column("Measure", False), *_SPREAD), tuple(lines))
+            lines.append((Cell(f"{name}, {words}", note=told), *spread(compared(row, stat))))
+    return Table("All together", (Column("Measure", False), *SPREAD), tuple(lines))
 
 
-_SPREAD = (Column("This day"), Column("Day before"), Column("Change"))
+SPREAD = (Column("This day"), Column("Day before"), Column("Change"))
 
 
-def _spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
+def spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
     """A compared value as three cells of their own."""
     return Cell(cell.text), Cell(cell.before), Cell("", change=cell.change)
 
@@ -129,14 +129,16 @@ def _listed(rows: Sequence[Row], labels: Sequence[str], metrics: Sequence[str], 
     for row in ranked:
         heads = [Cell(title(row["metric"]))] if shows_metric else []
         heads += [Cell(str(row["labels"][label])) for label in labels]
-        lines.append((*heads, *(compared(row, stat) for stat in stats)))
+        cells = [compared(row, stat) for stat in stats]
+        lines.append((*heads, *(spread(cells[0]) if len(cells) == 1 else cells)))
     first = [Column("Measure", False)] if shows_metric else []
-    columns = (*first, *(Column(title(label), False) for label in labels), *(Column(_STATS[stat]) for stat in stats))
+    last = SPREAD if len(stats) == 1 else tuple(Column(_STATS[stat]) for stat in stats)
+    columns = (*first, *(Column(title(label), False) for label in labels), *last)
     subject = "By " if shows_metric else f"{title(metrics[0])} by "
     return cut(subject + said(*labels), columns, lines)
 
 
-_STATS = {"value": "Count", "count": "Count", "median": "Median", "p95": "95th percentile", "max": "Longest"}
+_STATS = {"count": "Count", "median": "Median", "p95": "95th percentile", "max": "Longest"}
 
 
 def cut(caption: str, columns: tuple[Column, ...], lines: Sequence[tuple[Cell, ...]]) -> Table:

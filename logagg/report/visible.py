@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
-TEXT_CHARS_MAX = 160
+TEXT_CHARS_MAX = 1000
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _STACKED = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{4,}")
@@ -25,7 +25,7 @@ def visible(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
 
 def finalize(value: Any) -> Any:
     """For Jinja2's `finalize`: every text that a template prints passes here, so no template can forget it."""
-    return visible(value, 10_000) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _mark(char: str) -> str:

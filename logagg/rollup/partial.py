@@ -77,6 +77,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     `last_ts_us` is the last time seen in the stream before the batch: rejects without a time count there, or at the
     last time before them in the batch.
     """
+    app, host = label_text(app), label_text(host)
     by_minute: dict[int, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (minute, level), n in _records(batch).items():
         by_minute[minute]["records"][labels_json({"app": app, "host": host, "level": label_text(level)})] = n

@@ -12,6 +12,17 @@ from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True, slots=True)
+class FileSource:
+    """The log files of one application on one host. `paths` and `exclude` as for `discover`."""
+
+    app: str
+    host: str
+    paths: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    quiet_ms: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Discovery:
     """The regular files found, sorted, each once; and why some of what was asked for gave none, one line each."""
 

@@ -141,6 +141,8 @@ class PackedFile:
         self.path = path
         self._file = os.fdopen(descriptor, "rb")
         self.key = file_key(os.fstat(descriptor))
+        self._total: int | None = None
+        self._damage: str | None = None
         self._restart()
 
     def _restart(self) -> None:
@@ -148,10 +150,9 @@ class PackedFile:
         self._content: Content | None = _content(self.path, self._file)
         self._low = 0
         self._kept = bytearray()
-        self._damage: str | None = None
 
     def size(self) -> int | None:
-        return None if self._content is not None else self._low + len(self._kept)
+        return self._total
 
     def read_at(self, offset: int, size: int) -> bytes:
         if offset < self._low:
@@ -180,6 +181,7 @@ class PackedFile:
         self._kept += data
         if not data:
             self._content = None
+            self._total = self._low + len(self._kept)
 
     def damage(self) -> str | None:
         return self._damage

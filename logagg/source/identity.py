@@ -78,7 +78,7 @@ def _window(before: bytes, data: bytes, length: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file shows of itself: its content's size, its first (at most) 1 KiB, and any window's hash.
+    """What a file shows of itself: its content's size, its first (at most) 1 KiB, any window's hash, its first line.
 
     `left` names the streams whose file was seen to leave this path (renamed, deleted or emptied): what is at the
     path now is a newer file. The size must be taken after the candidates were read from the store: the other way
@@ -90,6 +90,7 @@ class Facts:
     head: bytes
     window: WindowAt
     left: frozenset[str] = frozenset()
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def identify(facts: Facts, candidates: Sequence[Stream], held: Mapping[str, Hold
         # So few bytes may as well be the banner with which every generation of this log begins.
         longest = max(copied, key=lambda stream: stream.end)
         return Copy(longest) if facts.size >= HEAD_BYTES else Wait(TOO_SHORT)
-    return New(max((stream.n + 1 for stream in candidates), default=0))
+    return New(max((stream.n + 1 for stream in candidates if stream.first_line == facts.line), default=0))
 
 
 def _match(facts: Facts, stream: Stream, holder: Holder | None) -> _Match:

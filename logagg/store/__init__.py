@@ -28,7 +28,7 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
 
         return SqliteStore(sqlite_path(url), read_only=read_only)
     if scheme in ("mongodb", "mongodb+srv"):
-        from logagg.store.mongo import MongoStore      # the driver's import takes long: only where it is used
+        from logagg.store.mongo import MongoStore  # the driver's import takes long: only where it is used
 
         return MongoStore(url, read_only=read_only)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=scheme):

@@ -4,14 +4,33 @@ They raise StoreError for what no retry can cure. What has merely moved in the m
 compare revisions for that before they come here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from logagg.errors import StoreError
+from logagg.interfaces import Committed
 from logagg.record import Chunk, Counts, Stream
 from logagg.store.codec import printable
 
 EXPIRING_STEPS = ("minute", "quarter", "hour")
+
+
+def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+    """Which streams of a group may be committed, given the stored ones by id; raises for what is wrong in itself.
+
+    A stream that is given twice is "moved" the second time: the first has raised its revision.
+    """
+    answers: list[Committed] = []
+    taken: set[str] = set()
+    for stream, chunks in commits:
+        present = stored.get(stream.id)
+        if (present.revision if present else 0) != stream.revision or stream.id in taken:
+            answers.append("moved")
+            continue
+        check_commit(present, stream, chunks)
+        taken.add(stream.id)
+        answers.append("committed")
+    return answers
 
 
 def check_commit(stored: Stream | None, stream: Stream, chunks: Sequence[Chunk]) -> None:

@@ -141,7 +141,7 @@ class SqliteFile:
         total = 0
         for suffix in ("", "-wal"):
             with suppress(FileNotFoundError):
-                total += os.stat(self.path + suffix).st_size  # noqa: PTH116 - the path is a text with a suffix
+                total += Path(self.path + suffix).stat().st_size
         return total
 
     def close(self) -> None:

@@ -1,0 +1,65 @@
+"""Paths on a command line -> sources: as the configuration says where it knows them, else by options and names."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from logagg.config import Config, SourceConfig
+from logagg.config.fields import table
+from logagg.config.forms import text_problem
+from logagg.config.machine import machine_host
+from logagg.errors import GrammarError, UsageError
+from logagg.source.discover import discover
+
+_ROTATION = re.compile(r"(?<=.)[-_]\d[\d_T-]*\Z")
+
+
+def app_of(path: str) -> str:
+    """An application's name from its log's: das.log, das.log.1.gz and das-2026-11-20.log.zst are all of "das".
+
+    It depends on the file's name alone, so that a file is the same stream however it was named on the command line.
+    """
+    name = Path(path).name.lstrip(".").partition(".")[0]
+    return _ROTATION.sub("", name) or "log"
+
+
+def sources_for(config: Config, paths: Sequence[str],
+                options: Mapping[str, Any]) -> tuple[list[SourceConfig], list[str]]:
+    """Sources that hold exactly the files that `paths` mean now, and why some of them mean none.
+
+    A file that a source of the configuration matches is read as that says, unless `options` has any of app, host,
+    layout, dialect, timezone, encoding, keep, packs. Errors: UsageError and GrammarError for options.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    _check(given, config)
+    found = discover([str(Path(path).absolute()) for path in paths])
+    problems = list(found.problems)
+    problems += [] if found.paths or found.problems else [f"{', '.join(paths)}: no file there"]
+    files: dict[SourceConfig, list[str]] = {}
+    for path in found.paths:
+        source = None if given else config.source_matching(path)
+        files.setdefault(source or _source(path, config, given), []).append(path)
+    return [replace(source, paths=tuple(own), exclude=()) for source, own in files.items()], problems
+
+
+def _source(path: str, config: Config, given: Mapping[str, Any]) -> SourceConfig:
+    defaults = {"app": app_of(path), "host": machine_host(), "timezone": config.timezone, "packs": tuple(config.packs)}
+    return SourceConfig(**{**defaults, **given})
+
+
+def _check(given: Mapping[str, Any], config: Config) -> None:
+    for field in table("source").fields:
+        if field.name in given and field.kind == "text" and (problem := text_problem(field, given[field.name])):
+            raise UsageError(f"--{field.name}: {problem}")
+    for name in given.get("packs", ()):
+        if name not in config.packs:
+            raise UsageError(f"--pack: no pack {name!r}; expected one of {', '.join(config.packs) or 'none'}")
+    if given.get("layout") is not None:
+        from logagg.grammar.reader import LayoutReader
+
+        try:
+            LayoutReader(given["layout"], dialect=given.get("dialect", "log4j2"))
+        except GrammarError as error:
+            raise GrammarError(f"--layout: {error}") from None

@@ -1,0 +1,232 @@
+"""The only wiring: a configuration becomes a store, pipelines, agents and folders, started and stopped in order."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, cast
+
+from logagg.clock import Clock, SystemClock
+from logagg.config import Config, SourceConfig
+from logagg.errors import ConfigError, StoreUnavailable
+from logagg.grammar.events import Classifiers
+from logagg.grammar.reader import LayoutReader
+from logagg.ingest import Ingest, Pipeline
+from logagg.interfaces import Store
+from logagg.record import Stream
+from logagg.rollup.fold import Folder, FoldResult
+from logagg.rollup.metric import MetricSet
+from logagg.source.backoff import Backoff
+from logagg.source.discover import FileSource
+from logagg.source.once import Once, read_once
+from logagg.source.tail import Agent
+from logagg.source.watch import open_watcher
+from logagg.store import open_store
+
+log = logging.getLogger(__name__)
+
+ROLES = ("agent", "aggregator")
+FOLD_S = 0.5
+FOLD_REST_FACTOR = 4
+
+Progress = Callable[[str, int, int], None]
+"""Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What `ingest` did: what was read, and what was folded."""
+
+    read: Once
+    folded: FoldResult
+
+
+class App:
+    """One configuration at work. A context manager: leaving it closes the store."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, read_only: bool = False) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics])
+        self._read_only = read_only
+        self._store: Store | None = None
+        self._pipelines: dict[SourceConfig, Pipeline] = {}
+
+    def __enter__(self) -> "App":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def store(self) -> Store:
+        """The configuration's store, opened at first use."""
+        if self._store is None:
+            self._store = open_store(self.config.store_url, read_only=self._read_only)
+        return self._store
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def ingest_sources(self, progress: Progress | None = None) -> IngestReport:
+        """Read what all configured sources have now, once, and fold it."""
+        return self._ingest(self.config.sources, progress)
+
+    def ingest_paths(self, paths: Sequence[Path], default: SourceConfig, progress: Progress | None = None, *,
+                     use_sources: bool = True) -> IngestReport:
+        """Read files and folders once, and fold what was read.
+
+        A path that a configured source names is read as that source says (unless `use_sources` is False), any other
+        as `default` says; `default.paths` is ignored.
+        """
+        by_source: dict[SourceConfig, list[str]] = {}
+        for path in map(str, (path.absolute() for path in paths)):
+            source = self._source_of(path) if use_sources else None
+            by_source.setdefault(source or default, []).append(path)
+        return self._ingest([replace(source, paths=tuple(found)) for source, found in by_source.items()], progress)
+
+    def _source_of(self, path: str) -> SourceConfig | None:
+        return next((s for s in self.config.sources if any(fnmatchcase(path, glob) for glob in s.paths)), None)
+
+    def _ingest(self, sources: Sequence[SourceConfig], progress: Progress | None) -> IngestReport:
+        tell = progress or (lambda what, done, total: None)
+        read = read_once(
+            [file_source(source) for source in sources], self.store, self.ingest(sources), clock=self.clock,
+            progress=lambda done, total: tell("read", done, total),
+        )
+        folded = self.folder().fold_all(lambda result: tell("fold", result.chunks, 0))
+        return IngestReport(read, folded)
+
+    def ingest(self, sources: Sequence[SourceConfig] | None = None) -> Ingest:
+        """An Ingest for the streams of these sources (default: the configuration's)."""
+        known = tuple(self.config.sources if sources is None else sources)
+        return Ingest(self.store, lambda stream: self._pipeline(_choose(known, stream)))
+
+    def pipeline_for(self, stream: Stream) -> Pipeline:
+        """How the configuration reads a stream; by detection where no source has its app and host."""
+        known = [s for s in self.config.sources if (s.app, s.host) == (stream.app, stream.host)]
+        return self._pipeline(_choose(known or [SourceConfig(stream.app, stream.host)], stream))
+
+    def _pipeline(self, source: SourceConfig) -> Pipeline:
+        if source not in self._pipelines:
+            self._pipelines[source] = Pipeline(
+                LayoutReader(
+                    source.layout, dialect=source.dialect, timezone=source.timezone, encoding=source.encoding,
+                    record_bytes_max=source.record_bytes_max,
+                ),
+                Classifiers([self.config.packs[name].grammar for name in source.packs]),
+                self.metrics,
+                cast(Literal["events", "all"], source.keep),
+                source.record_bytes_max,
+            )
+        return self._pipelines[source]
+
+    # --- folding ----------------------------------------------------------------------------------------------------
+
+    def folder(self) -> Folder:
+        return Folder(self.store, self.metrics, self.config.zones())
+
+    # --- the service ------------------------------------------------------------------------------------------------
+
+    def run(self, roles: Sequence[str], stop: threading.Event) -> None:
+        """Work in all `roles` until `stop` is set, then end in order. An error that no retry mends is raised."""
+        failed: list[BaseException] = []
+        works = {"agent": self._follow, "aggregator": self._aggregate}
+        self._wait_for_store(stop)
+
+        def guarded(work: Callable[[threading.Event], None]) -> None:
+            try:
+                work(stop)
+            except BaseException as error:
+                failed.append(error)
+                stop.set()
+
+        threads = [threading.Thread(target=guarded, args=(works[role],), name=role) for role in ROLES if role in roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def _wait_for_store(self, stop: threading.Event) -> None:
+        """Open the store; while it is out of reach, try again."""
+        backoff, wait_s = Backoff(random.Random()), 0.0
+        while not self.clock.wait(stop, wait_s):
+            try:
+                self.store.streams(id="")
+                return
+            except StoreUnavailable as error:
+                wait_s = backoff.next_s()
+                log.warning("%s; trying again", error)
+
+    def _follow(self, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        sources = [file_source(source) for source in self.config.sources]
+        Agent(sources, self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
+
+    def _aggregate(self, stop: threading.Event) -> None:
+        """Fold what comes in; folding takes at most a fifth of the time, so that reading is not held up."""
+        folder, backoff, wait_s = self.folder(), Backoff(random.Random()), 0.0
+        while not self.clock.wait(stop, wait_s):
+            start_s = self.clock.monotonic_s()
+            try:
+                folded = folder.fold()
+                backoff.reset()
+                took_s = self.clock.monotonic_s() - start_s
+                wait_s = max(FOLD_S, FOLD_REST_FACTOR * took_s) if folded.chunks else FOLD_S
+            except StoreUnavailable as error:
+                wait_s = backoff.next_s()
+                log.warning("folding: %s; trying again", error)
+
+
+def file_source(source: SourceConfig) -> FileSource:
+    return FileSource(source.app, source.host, source.paths, source.exclude, source.quiet_ms)
+
+
+def _choose(sources: Sequence[SourceConfig], stream: Stream) -> SourceConfig:
+    """The source that a stream belongs to: of those with its app and host, the one whose globs match its path."""
+    same = [s for s in sources if (s.app, s.host) == (stream.app, stream.host)]
+    return next((s for s in same if any(fnmatchcase(stream.path, glob) for glob in s.paths)), (same or sources)[0])
+
+
+class Service:
+    """`logagg run`: the app, started again with the configuration read anew when `reload` is called."""
+
+    def __init__(self, load: Callable[[], Config], roles: Sequence[str]) -> None:
+        self._load = load
+        self._roles = roles
+        self._round = threading.Event()
+        self._ending = False
+
+    def stop(self) -> None:
+        """End in order. May be called from a signal handler."""
+        self._ending = True
+        self._round.set()
+
+    def reload(self) -> None:
+        """Read the configuration again; a wrong one changes nothing. May be called from a signal handler."""
+        self._round.set()
+
+    def run(self) -> None:
+        """Work until `stop`. Raises ConfigError where the first configuration is wrong."""
+        config = self._load()
+        while True:
+            with App(config) as app:
+                app.run(self._roles, self._round)
+            self._round = threading.Event()
+            if self._ending:
+                return
+            try:
+                config = self._load()
+                log.warning("the configuration was read again")
+            except ConfigError as error:
+                log.error("the configuration stays as it was:\n%s", error)

@@ -1,0 +1,48 @@
+"""`logagg demo`."""
+
+import argparse
+from datetime import date
+
+from logagg.commands.options import add_progress
+
+EXAMPLES = """\
+examples:
+  logagg demo                          eight days of logs in ./logagg-demo, read and reported
+  logagg demo --days 2 --no-serve --dir /tmp/demo
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--dir", default="logagg-demo", metavar="FOLDER",
+                        help="where to; only an earlier demo is replaced (default: ./%(default)s)")
+    parser.add_argument("--days", type=int, default=8, metavar="N", help="full days of logs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="other numbers, other logs (default: 1)")
+    parser.add_argument("--until", type=_date, metavar="DATE", help="the day after the last one (default: today)")
+    parser.add_argument("--no-serve", action="store_true", help="end when all is built")
+    add_progress(parser)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; expected one such as 2026-11-20") from None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from logagg.demo import run_demo
+    from logagg.terminal import progress, safe_line, say
+
+    result = run_demo(
+        Path(arguments.dir), days=arguments.days, seed=arguments.seed, until=arguments.until,
+        serve=not arguments.no_serve,
+        progress=lambda title, total, unit: progress(title, total, unit, wanted=arguments.progress),
+    )
+    say(f"configuration  {safe_line(result.config)}")
+    say(f"truth          {safe_line(result.truth)}")
+    for report in result.reports:
+        print(f"report {safe_line(report)}")
+    return 0

@@ -1,0 +1,92 @@
+"""`logagg report build`."""
+
+import argparse
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from logagg.commands.options import add_json, add_store, print_json
+
+if TYPE_CHECKING:
+    from logagg.config import Config, ReportConfig
+
+EXAMPLES = """\
+examples:
+  logagg report build --name operations --date 2026-11-20
+  logagg report build --name operations --period daily --date yesterday --out /tmp/reports
+
+It prints the path of the page; data.json with all numbers is beside it. Building again with the same numbers changes
+nothing but the time of building; other numbers make the next revision.
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions",
+                                    parser_class=type(parser))
+    build = actions.add_parser("build", help="build one report of one period", epilog=EXAMPLES,
+                               description="Build one report of one period.")
+    build.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help="the configuration")
+    build.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    build.add_argument("--name", metavar="NAME", help="which [[report]] (default: the only one)")
+    build.add_argument("--period", choices=("daily",), default="daily", help="(default: %(default)s)")
+    build.add_argument("--date", metavar="DATE", default="yesterday",
+                       help="a local day of the report's zone (default: %(default)s)")
+    build.add_argument("--out", metavar="DIR", help="where to (default: the configuration's archive)")
+    add_store(build)
+    add_json(build)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from logagg.app import App
+    from logagg.clock import SystemClock
+    from logagg.commands.opening import config_of
+    from logagg.report.build import build_report
+    from logagg.terminal import safe_line, say
+
+    config = config_of(arguments)
+    assert config is not None
+    report = _report(config, arguments.name)
+    with App(config) as app:
+        app.folder().fold_all()
+        built = build_report(
+            app.store, name=report.name, period=arguments.period, date=_day(arguments.date, report.timezone),
+            timezone=report.timezone, packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
+            out=Path(arguments.out) if arguments.out else config.archive_path, base=config.folder,
+            clock=SystemClock(),
+        )
+    if arguments.json:
+        print_json({"html": str(built.path_html), "json": str(built.path_json), "revision": built.revision,
+                    "changed": built.changed, "complete": built.complete})
+    else:
+        print(safe_line(built.path_html))
+    say(f"revision {built.revision}{'' if built.changed else ', numbers unchanged'}, "
+        f"{'complete' if built.complete else 'incomplete: the report tells why'}")
+    return 0
+
+
+def _report(config: "Config", name: str | None) -> "ReportConfig":
+    """The report that is meant: by its name, or the only one."""
+    from logagg.config.forms import near
+    from logagg.errors import UsageError
+
+    names = [report.name for report in config.reports]
+    if not names:
+        raise UsageError(f'the configuration {config.path} has no [[report]]; add one with name = "operations"')
+    if name is None and len(names) > 1:
+        raise UsageError(f"--name is missing; expected one of {', '.join(names)}")
+    if name is not None and name not in names:
+        raise UsageError(f"--name: no report {name!r}" + (near(name, names) or f"; expected one of {', '.join(names)}"))
+    return next(report for report in config.reports if name in (None, report.name))
+
+
+def _day(text: str, zone: str) -> date:
+    from zoneinfo import ZoneInfo
+
+    from logagg.errors import UsageError
+
+    today = datetime.now(ZoneInfo(zone)).date()
+    relative = {"today": today, "yesterday": today - timedelta(days=1)}
+    try:
+        return relative.get(text) or date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--date: {text!r} is no date; expected one such as 2026-11-20, today or yesterday") from None

@@ -1,0 +1,287 @@
+"""The rules of an event grammar, as Lark loads them -> trees of wordings.
+
+`start` lists the events; the rules that an event's rule refers to are its fields. A rule whose name begins with an
+underscore, or that is marked with `?`, is a helper: what is in it counts as written in its place. A field's value is
+what its rule matches, without quoted texts (and terminals whose names begin with an underscore) at its two ends, which
+Lark filters out; a rule of quoted texts only, or one marked with `!`, keeps them. `rule: … -> name` renames.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lark import Tree
+from lark.exceptions import LarkError
+from lark.grammar import NonTerminal, Terminal
+from lark.lexer import PatternStr
+from lark.load_grammar import PrepareLiterals, load_grammar
+
+from logagg.errors import GrammarError
+from logagg.grammar.regular import EMPTY, Alt, Field, Hole, Lazy, Loop, Node, Text, alt, nullable, parse, seq
+
+INTEGERS = frozenset({"INT", "SIGNED_INT"})
+FLOATS = frozenset({"NUMBER", "FLOAT", "DECIMAL", "SIGNED_NUMBER", "SIGNED_FLOAT"})
+"""The terminals, by name, that make a field a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One way to word an event; `rule` is the rule of `start` that it comes from, `name` what the event is called."""
+
+    rule: str
+    name: str
+    node: Node
+
+
+class _Part(NamedTuple):
+    """A piece of a rule. `kept`: Lark keeps a token of it. `kind`: the type of its value, were it a field."""
+
+    node: Node
+    kept: bool
+    kind: type
+
+
+class _Use(NamedTuple):
+    """A template's argument, and the arguments that were in force where it was written."""
+
+    value: Any
+    env: "Env"
+
+
+Env = dict[str, _Use]
+
+
+class Source:
+    """A grammar's text and where it comes from, for errors with a place."""
+
+    def __init__(self, text: str, name: str, path: str) -> None:
+        self.text = text
+        self.where = path or name
+
+    def error(self, what: str, *words: str, line: int = 0, column: int = 0) -> GrammarError:
+        """An error at the line given, else at the definition of words[0], or at words[1] behind it, and so on."""
+        if not line and words:
+            line, column = self._place(words)
+        place = f":{line}:{column}" if line else ""
+        return GrammarError(f"{self.where}{place}: {what}")
+
+    def _place(self, words: Sequence[str]) -> tuple[int, int]:
+        definition = re.search(rf"^[?!]*{re.escape(words[0])}\b(?=[^\n]*:)", self.text, re.MULTILINE)
+        at = definition.start() if definition else -1
+        for word in words[1:] if definition else words:
+            found = re.compile(rf"(?<![\w\"])(?:{re.escape(word)})(?!\w)").search(self.text, max(at, 0) + (at >= 0))
+            at = found.start() if found else at
+        if at < 0:
+            return 0, 0
+        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
+
+
+def read_events(text: str, name: str, path: str) -> list[Event]:
+    """The events of a grammar in their order. GrammarError for what is no event grammar."""
+    source = Source(text, name, path)
+    try:
+        grammar, _ = load_grammar(text, path or name, [], False)  # type: ignore[no-untyped-call]
+        terminals, _, _ = grammar.compile(["start"], "*")
+    except (LarkError, OSError, re.error, AssertionError, ValueError) as error:
+        raise _translated(error, source) from None
+    if grammar.ignore:
+        raise source.error("%ignore has no place in an event grammar, which reads every character; write the "
+                           "text to skip into the rules", "%ignore")
+    rules = {rule: (params, PrepareLiterals().transform(tree), options)
+             for rule, params, tree, options in grammar.rule_defs if tree is not None}
+    return list(_Builder(source, rules, {one.name: one.pattern.to_regexp() for one in terminals}).events())
+
+
+def short(name: str) -> str:
+    """A name without the path that Lark puts before what was imported from another grammar."""
+    return name.rsplit("__", 1)[-1]
+
+
+class _Builder:
+    def __init__(self, source: Source, rules: dict[str, Any], terminals: dict[str, str]) -> None:
+        self._source = source
+        self._rules = rules
+        self._terminals = terminals
+        self._open: list[str] = []      # the rules under way: one that is met again is recursive
+
+    def events(self) -> Iterator[Event]:
+        for rule in dict.fromkeys(self._event_rules("start")):
+            _, tree, options = self._rules[rule]
+            self._open = [rule]
+            for items, alias in _alternatives(tree):
+                part = self._sequence(items, {}, options.keep_all_tokens, rule)
+                name = short(alias or rule)
+                if name == "reject":
+                    raise self._source.error('"reject" is the name of records that could not be read; choose another',
+                                             rule)
+                if nullable(part.node):
+                    raise self._source.error(f"event {name} would match the empty line; add a text that it always has",
+                                             rule)
+                for node in part.node.branches if isinstance(part.node, Alt) else (part.node,):
+                    yield Event(rule, name, node)
+
+    def _event_rules(self, rule: str) -> Iterator[str]:
+        """The rules of events, through helper rules that list some."""
+        if rule in self._open:
+            raise self._source.error(f"{rule} lists itself; take it out", rule)
+        self._open.append(rule)
+        for items, alias in self._listed(self._rules[rule][1]):
+            event = items[0].children[0] if len(items) == 1 and items[0].data == "value" else None
+            if not isinstance(event, NonTerminal) or alias:
+                raise self._source.error(f"{rule} lists events; expected rules' names with | between them, each "
+                                         "event's text in a rule of its own", rule)
+            params, _, options = self._rules[event.name]
+            assert not params   # Lark has refused a template without its arguments
+            if event.name.startswith("_") or options.expand1:
+                yield from self._event_rules(event.name)
+            else:
+                yield event.name
+        self._open.pop()
+
+    def _listed(self, tree: Any) -> Iterator[tuple[list[Any], str | None]]:
+        for items, alias in _alternatives(tree):
+            if len(items) == 1 and items[0].data == "expansions" and not alias:
+                yield from self._listed(items[0])
+            else:
+                yield items, alias
+
+    def _sequence(self, items: Sequence[Any], env: Env, keep_all: bool, rule: str) -> _Part:
+        return _joined([self._item(item, env, keep_all, rule) for item in items])
+
+    def _item(self, item: Any, env: Env, keep_all: bool, rule: str) -> _Part:
+        if item.data == "expansions":
+            return _either([self._sequence(items, env, keep_all, rule) for items, _ in _alternatives(item)])
+        if item.data == "maybe":
+            return _looped(self._item(item.children[0], env, keep_all, rule), 0, 1)
+        if item.data == "expr":
+            body, sign, *numbers = item.children
+            low, high = _TIMES.get(str(sign)) or (int(numbers[0]), int(numbers[-1]))
+            return _looped(self._item(body, env, keep_all, rule), low, high)
+        return self._value(item.children[0], env, keep_all, rule)
+
+    def _value(self, value: Any, env: Env, keep_all: bool, rule: str) -> _Part:
+        if isinstance(value, Terminal):
+            name = short(value.name)
+            node = self._terminal(self._terminals.get(value.name), value.name, rule)
+            kind = int if name in INTEGERS else float if name in FLOATS else str
+            return _Part(node, not value.name.startswith("_"), kind)
+        if isinstance(value, NonTerminal):
+            if value.name in env:
+                use = env[value.name]
+                return self._value(use.value, use.env, keep_all, rule)
+            return self._rule(value.name, (), env)
+        if value.data == "template_usage":
+            template, *arguments = value.children
+            return self._rule(template.name, arguments, env)
+        if value.data == "value":
+            return self._value(value.children[0], env, keep_all, rule)
+        (pattern,) = value.children
+        if isinstance(pattern, PatternStr) and not pattern.flags:
+            return _Part(Text(pattern.value), keep_all, str)
+        node = self._terminal(pattern.to_regexp(), pattern.raw or pattern.value, rule)
+        return _Part(node, keep_all or not isinstance(pattern, PatternStr), str)
+
+    def _rule(self, name: str, arguments: Sequence[Any], env: Env) -> _Part:
+        """What a rule means where another refers to it: a field, or a helper's content."""
+        if name in self._open:
+            return _Part(Hole(f"rule {short(name)} refers to itself"), True, str)
+        params, tree, options = self._rules[name]
+        inner = {param: _Use(argument, env) for param, argument in zip(params, arguments, strict=True)}
+        helper = name.startswith("_") or options.expand1
+        self._open.append(name)
+        branches = []
+        for items, alias in _alternatives(tree):
+            parts = [self._item(item, inner, options.keep_all_tokens, name) for item in items]
+            branches.append(_joined(parts) if helper and not alias else _field(short(alias or name), parts))
+        self._open.pop()
+        return _either(branches)
+
+    def _terminal(self, regexp: str | None, shown: str, rule: str) -> Node:
+        if regexp is None:
+            raise self._source.error(f"terminal {shown} is declared, but nothing tells what it matches; define it",
+                                     "%declare")
+        try:
+            node = parse(regexp)
+        except Lazy:
+            raise self._source.error(f"{shown} is lazy, but events are read greedily; write a class of characters that "
+                                     "ends by itself, such as /[^ ]+/", rule, shown) from None
+        except re.error as error:
+            raise self._source.error(f"{shown} is no regular expression: {error}", rule, shown) from None
+        if nullable(node):
+            raise self._source.error(f"{shown} may match nothing; write it so that it matches at least one character, "
+                                     "and make it optional with [ ] where it is used", rule, shown)
+        return node
+
+
+_TIMES: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
+
+
+def _alternatives(tree: Any) -> Iterator[tuple[list[Any], str | None]]:
+    """The alternatives of a rule or group: their items, and the name behind `->`."""
+    for one in tree.children:
+        if one.data == "alias":
+            expansion, alias = one.children
+            for items, _ in _alternatives(Tree("expansions", [expansion])):
+                yield items, alias.name
+        elif one.data == "expansions":      # %extend puts a list into the list
+            yield from _alternatives(one)
+        else:
+            yield one.children, None
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    kind = parts[0].kind if len(parts) == 1 else str
+    return _Part(seq(part.node for part in parts), any(part.kept for part in parts), kind)
+
+
+def _either(parts: Sequence[_Part]) -> _Part:
+    return _Part(alt(part.node for part in parts), any(part.kept for part in parts), wider(part.kind for part in parts))
+
+
+def wider(kinds: Iterator[type]) -> type:
+    """The type that can hold values of all these types."""
+    found = set(kinds)
+    return found.pop() if len(found) == 1 else float if found == {int, float} else str
+
+
+def _looped(part: _Part, low: int, high: int | None) -> _Part:
+    if high == 0:
+        return _Part(EMPTY, False, str)
+    return _Part(Loop(part.node, low, high), part.kept, part.kind if high == 1 else str)
+
+
+def _field(name: str, parts: Sequence[_Part]) -> _Part:
+    """A field around what Lark keeps of its rule."""
+    kept = [number for number, part in enumerate(parts) if part.kept]
+    first, last = (kept[0], kept[-1] + 1) if kept else (0, len(parts))
+    value = _joined(parts[first:last])
+    nodes = [part.node for part in parts]
+    return _Part(seq([*nodes[:first], Field(name, value.kind, value.node), *nodes[last:]]), True, str)
+
+
+def _translated(error: Exception, source: Source) -> GrammarError:
+    """Lark's own complaint with its place, and what to do."""
+    text = str(error).strip()
+    if isinstance(error, FileNotFoundError):
+        missing = str(error.filename or "").removesuffix(".lark")
+        return source.error(f"there is no grammar {missing!r} to import from; expected common, or a .lark file beside "
+                            "this one, written %import .file.RULE", "%import")
+    if place := re.search(r"(?:,? at)? line (\d+),? column (\d+)", text):
+        what = text[: place.start()].replace("Unexpected input", "cannot be read as a Lark grammar")
+        return source.error(_lowered(what) + "; see https://lark-parser.readthedocs.io/en/stable/grammar.html",
+                            line=int(place[1]), column=int(place[2]))
+    if used := re.fullmatch(r"(?:Rule|Terminal|Template) '(\w+)' used but not defined \(in (?:rule|terminal) (\w+)\)",
+                            text):
+        hint = "import it from common or define it" if used[1].isupper() else "define it, or write text in quotes"
+        return source.error(f"{used[1]} is used, but not defined; {hint}", used[2], used[1])
+    if "undefined rule: NonTerminal('start')" in text:
+        return source.error("the rule start is missing; add start: and the names of the events, with | between them")
+    words = re.findall(r"(?<![\w'])_?[a-zA-Z][a-zA-Z0-9_]*(?=')|(?<=rule )\w+|(?<=template )\w+", text)
+    return source.error(_lowered(text.splitlines()[0] if text else type(error).__name__), *words[:1])
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+

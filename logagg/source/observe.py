@@ -1,0 +1,89 @@
+"""What an agent tells the store about its reading: "read to the end at T", and what was found and is not committed.
+
+A source is observed at T when every byte that its files had at T is committed (or repeats what is). For a file that
+is written without pause there may never be a moment with nothing left to read, so T is fixed first, with the sizes
+then, and written down when the committed ends have passed them.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from logagg.interfaces import Store
+from logagg.source.follow import Follower, State
+
+OBSERVE_S = 5.0
+FOUND_PER_ROUND_MAX = 200
+
+
+class Observer:
+    """The observations of one application on one host."""
+
+    def __init__(self, app: str, host: str) -> None:
+        self._key = f"{app}@{host}"
+        self.at_us: int | None = None
+        self._paths = 0
+        self._begun: tuple[int, list[tuple[Follower, int, int]]] | None = None
+        self._written_s: float | None = None
+        self._written_at_us: int | None = None
+        self._found: dict[str, dict[str, Any]] = {}
+
+    def begin(self, now_us: int, followers: Sequence[Follower]) -> None:
+        """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for."""
+        if self._begun is None:
+            self._begun = (now_us, [(f, f.generation, f.size) for f in followers])
+
+    def spoil(self) -> None:
+        """Something of the source cannot be read now: nothing can be said."""
+        self._begun = None
+
+    def check(self) -> None:
+        """See whether reading has passed what was there at T."""
+        if self._begun is not None and all(_passed(*begun) for begun in self._begun[1]):
+            self.at_us, self._paths = self._begun[0], len(self._begun[1])
+            self._begun = None
+
+    def due(self, now_s: float) -> bool:
+        return self._written_s is None or now_s - self._written_s >= OBSERVE_S
+
+    def write(self, store: Store, now_us: int, now_s: float, followers: Iterable[Follower]) -> None:
+        """Write down what is new. Raises StoreUnavailable: call again, nothing is forgotten."""
+        self._write_found(store, now_us, followers)
+        if self.at_us is not None and self.at_us != self._written_at_us:
+            store.put_document("observation", self._key, None, {"at_us": self.at_us, "paths": self._paths})
+            self._written_at_us = self.at_us
+        self._written_s = now_s
+
+    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower]) -> None:
+        """Documents "found": for a stream with bytes not committed its size; for other files why they are not read."""
+        now = {key: value for follower in followers for key, value in _found(follower)}
+        for key in self._found.keys() - now.keys():
+            now[key] = {**self._found[key], "size": 0, "reason": ""}
+        written = 0
+        for key, value in sorted(now.items()):
+            if self._found.get(key) == value or written == FOUND_PER_ROUND_MAX:
+                continue
+            store.put_document("found", key, None, {**value, "at_us": now_us})
+            written += 1
+            if value["size"]:
+                self._found[key] = value
+            else:
+                self._found.pop(key, None)
+
+
+def _passed(follower: Follower, generation: int, size: int) -> bool:
+    """Whether the first `size` bytes of a file are committed, or gone with what they were."""
+    if follower.dropped or follower.settled or follower.generation != generation:
+        return True
+    return follower.stream is not None and follower.stream.end >= size > 0
+
+
+def _found(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The key and value of the document that a file needs now, if any."""
+    source, size = follower.source, follower.size
+    value = {"size": size, "path": follower.path, "app": source.app, "host": source.host}
+    if follower.stream is not None and follower.stream.revision:
+        if size > follower.stream.end:
+            yield follower.stream.id, {**value, "reason": ""}
+    elif size and follower.state is not State.READING:
+        reason = follower.reason or "unfinished_first_line"
+        yield f"{source.app}@{source.host}:{follower.path}", {**value, "reason": reason, "copy_of": follower.copy_of}

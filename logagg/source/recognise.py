@@ -1,0 +1,111 @@
+"""Finding out which stream a file is: the store's candidates, the files that hold them, and the decision."""
+
+from collections.abc import Iterable
+
+from logagg.interfaces import Store
+from logagg.record import Stream
+from logagg.source.follow import NO_LINE, Follower, State
+from logagg.source.identity import Continue, Copy, New, Wait, identify, line_text, new_stream
+
+
+class Holders:
+    """The files that are known to be a stream, by its id; and the first lines of streams not committed yet."""
+
+    def __init__(self, followers: Iterable[Follower]) -> None:
+        self.by_id: dict[str, Follower] = {}
+        self._unborn: set[tuple[str, str, str]] = set()
+        for follower in followers:
+            self.add(follower)
+
+    def add(self, follower: Follower) -> None:
+        stream = follower.stream
+        if stream is not None and follower.state is State.READING:
+            self.by_id[stream.id] = follower
+            if not stream.revision:
+                self._unborn.add((stream.app, stream.host, stream.first_line))
+
+    def expects(self, app: str, host: str, texts: Iterable[str]) -> bool:
+        """Whether a file that begins so is about to be committed for the first time."""
+        return any((app, host, text) in self._unborn for text in texts)
+
+
+def recognise(
+    follower: Follower, store: Store, now_s: float, holders: Holders, *, final: bool = False
+) -> None:
+    """Find out which stream a file is, and leave the answer in its state. Raises StoreUnavailable, SourceError.
+
+    A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
+    committed yet, and while a compressed one is being looked through: call again.
+    """
+    if follower.packed and _recall(follower, store, holders):
+        return
+    line = follower.first_line(now_s, final=final)
+    if line is None:
+        return
+    source, texts = follower.source, sorted({line_text(line), line_text(NO_LINE)}, reverse=True)
+    if holders.expects(source.app, source.host, texts):
+        return
+    candidates = [
+        stream for text in texts for stream in store.streams(host=source.host, app=source.app, first_line=text)
+    ]
+    if candidates or not follower.packed:
+        _decide(follower, line, candidates, holders, now_s)
+    else:
+        follower.begin(new_stream(source.app, source.host, follower.path, line, 0))
+    holders.add(follower)
+
+
+def remember(follower: Follower, store: Store) -> None:
+    """Note which stream a compressed file is once all of it is committed: a restart need not decompress it again.
+
+    Document "packed"/<app>@<host>:<path>: what it looks like on disk, its content's size, and the stream's id.
+    """
+    stream = follower.stream.id if follower.stream is not None else follower.copy_of
+    damaged = follower.file is not None and follower.file.damage()
+    if not follower.packed or follower.remembered or not stream or not follower.settled or damaged:
+        return
+    disk_bytes, mtime_ns = follower.signature or (0, 0)
+    value = {"disk_bytes": disk_bytes, "mtime_ns": mtime_ns, "size": follower.size, "stream": stream}
+    store.put_document("packed", _key(follower), None, value)
+    follower.remembered = True
+
+
+def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
+    """Whether the file is one that has been read wholly, and has not changed since."""
+    if follower.remembered or (found := store.document("packed", _key(follower))) is None:
+        return False
+    value = found[1]
+    streams = store.streams(id=value["stream"])
+    unchanged = follower.signature == (value["disk_bytes"], value["mtime_ns"])
+    if not unchanged or not streams or streams[0].end < value["size"]:
+        return False
+    follower.state, follower.copy_of, follower.reason = State.COPY, value["stream"], "copy"
+    follower.size, follower.remembered = value["size"], True
+    follower.judged = (follower.size, follower.copy_of in holders.by_id)
+    return True
+
+
+def _key(follower: Follower) -> str:
+    return f"{follower.source.app}@{follower.source.host}:{follower.path}"
+
+
+def _decide(follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, now_s: float) -> None:
+    facts = follower.facts(line, frozenset(stream.end for stream in candidates))
+    if facts is None:
+        return
+    holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
+    held = {other.stream.id: other.holder() for other in holding if other.reopen() and other.stream is not None}
+    source = follower.source
+    follower.copy_of = ""
+    match identify(facts, candidates, held):
+        case New(n):
+            follower.begin(new_stream(source.app, source.host, follower.path, line, n))
+        case Continue(stream):
+            if stream.id in held:
+                holders.by_id[stream.id].demote()
+            follower.begin(stream)
+        case Copy(stream):
+            follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"
+        case Wait(reason):
+            follower.state, follower.reason = State.WAITING, reason
+    follower.judged, follower.judged_s = (follower.size, follower.copy_of in held), now_s

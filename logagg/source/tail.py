@@ -1,0 +1,262 @@
+"""The agent: follows all files of all sources, and hands what is new to `Ingest`.
+
+One thread, one round after the other: list the folders (when names changed), ask the open files for their sizes,
+identify new files, read a block of each that has grown, commit all blocks together, write down what was observed.
+A file is followed by its open descriptor through renames and deletion, to its end; the file that took its place is
+read after it. Nothing is queued: while the store is out of reach, positions stay where they are.
+"""
+
+import random
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from logagg.clock import Clock, SystemClock
+from logagg.errors import SourceError, StoreUnavailable
+from logagg.ingest import Outcome, Segment
+from logagg.interfaces import Store
+from logagg.source.backoff import Backoff
+from logagg.source.discover import FileSource, watched_folder
+from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
+from logagg.source.notice import Notices
+from logagg.source.observe import Observer
+from logagg.source.recognise import Holders, recognise, remember
+from logagg.source.roster import OPEN_MAX, Roster
+from logagg.source.watch import NoWatcher, Watcher
+
+BUFFER_BYTES_MAX = 8 << 20
+POLL_S = 0.2
+BUSY_POLL_S = 0.05
+IDLE_AFTER_S = 600.0
+IDLE_POLL_S = 1.0
+LIST_S = 1.0
+WATCHED_LIST_S = 2.0
+JUDGE_AGAIN_S = 30.0
+JUDGED_PER_ROUND_MAX = 64
+RENAME_S = 3.0
+STOP_S = 5.0
+
+
+class Commits(Protocol):
+    """What an agent needs of `Ingest`."""
+
+    def commit(self, segments: Sequence[Segment]) -> list[Outcome]: ...
+
+
+class Agent:
+    """Follows files. `step` does one bounded round; `run` steps until it is told to stop."""
+
+    def __init__(
+        self,
+        sources: Sequence[FileSource],
+        store: Store,
+        ingest: Commits,
+        *,
+        clock: Clock | None = None,
+        watcher: Watcher | None = None,
+        rng: random.Random | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        open_max: int = OPEN_MAX,
+    ) -> None:
+        self._store = store
+        self._ingest = ingest
+        self._clock = clock or SystemClock()
+        self._watcher = watcher or NoWatcher()
+        self._backoff = Backoff(rng or random.Random())
+        self._notices = Notices()
+        self._roster = Roster(sources, self._clock, self._notices, block_bytes=block_bytes, open_max=open_max)
+        self._observers = {(s.app, s.host): Observer(s.app, s.host) for s in self._roster.sources}
+        self._retry_s = 0.0
+        self._listed_s: float | None = None
+        self._renamed_s = 0.0
+        self._watched = False
+        self._turn = 0
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow until `stop` is set; then commit what is there, last records included, for at most 5 s."""
+        try:
+            wait_s = 0.0
+            while not self._clock.wait(stop, wait_s):
+                wait_s = self.step()
+            self.stop()
+        finally:
+            self.close()
+
+    def step(self, *, final: bool = False) -> float:
+        """One round; returns in how many seconds the next one is due. `final`: commit unfinished records too."""
+        now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
+        listed = self._list_if_due(now_s, final=final)
+        self._look(now_s, final=final)
+        if listed:
+            self._begin_observations(now_us)
+        if now_s < self._retry_s:
+            return min(POLL_S, self._retry_s - now_s)
+        try:
+            self._identify(now_s, final=final)
+            self._commit(now_s, final=final)
+            self._observe(now_s, final=final)
+        except StoreUnavailable as error:
+            self._retry_s = now_s + self._backoff.next_s()
+            self._notices.begin("store", f"{error}; trying again until it is back, nothing is lost")
+            return min(POLL_S, self._retry_s - now_s)
+        self._backoff.reset()
+        self._notices.end("store", "the store is back")
+        return self._wait_s(now_s)
+
+    def stop(self) -> None:
+        """Commit all that is there, as far as the store and 5 s allow; the rest is read at the next start."""
+        end_s = self._clock.monotonic_s() + STOP_S
+        self._retry_s = 0.0
+        self._listed_s = None
+        while True:
+            self.step(final=True)
+            unread = any(follower.behind for follower in self._roster.followers)
+            if self._retry_s or not unread or self._clock.monotonic_s() >= end_s:
+                return
+
+    def close(self) -> None:
+        """Let go of all files and folders."""
+        self._roster.close()
+        self._watcher.close()
+
+    def _wait_s(self, now_s: float) -> float:
+        """How long nothing is to be done, if no file grows: at most the polling interval."""
+        wait_s = POLL_S
+        for follower in self._roster.followers:
+            if now_s - follower.grew_s < 1.0:
+                wait_s = min(wait_s, BUSY_POLL_S)
+            due = 0.0 if follower.scanning else follower.due_s(now_s)
+            if due is not None and self._is_first(follower):
+                wait_s = min(wait_s, due)
+        return wait_s
+
+    # --- a round ----------------------------------------------------------------------------------------------------
+
+    def _list_if_due(self, now_s: float, *, final: bool) -> bool:
+        changed = self._watcher.take_changed()
+        every_s = WATCHED_LIST_S if self._watched else LIST_S
+        if not (final or changed or self._listed_s is None or now_s - self._listed_s >= every_s):
+            return False
+        folders: dict[str, bool] = {}
+        for source in self._roster.sources:
+            for folder, below in map(watched_folder, source.paths):
+                folders[folder] = folders.get(folder, False) or below
+        self._watched = self._watcher.watch(folders)  # Before listing: names that come meanwhile are noticed.
+        self._roster.list()
+        self._listed_s = now_s
+        return True
+
+    def _look(self, now_s: float, *, final: bool) -> None:
+        for follower in self._roster.followers:
+            idle = now_s - follower.grew_s > IDLE_AFTER_S and now_s - follower.looked_s < IDLE_POLL_S
+            if not idle or final:
+                follower.look(now_s)
+
+    def _is_first(self, follower: Follower) -> bool:
+        """Whether what was at the file's path before has been read to its end."""
+        before = follower.after
+        if before is None:
+            return True
+        unread = before.behind or (before.state is State.UNKNOWN and before.size > 0)
+        if unread and not before.dropped:
+            return False
+        follower.left |= before.past()
+        follower.after = None
+        return True
+
+    def _identify(self, now_s: float, *, final: bool) -> None:
+        """Identify new files, and those that may have become something else: a grown copy, a short file."""
+        holders = Holders(self._roster.followers)
+        judged = 0
+        for follower in list(self._roster.followers):
+            if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
+                continue
+            try:
+                recognise(follower, self._store, now_s, holders, final=final)
+            except SourceError as error:
+                self._roster.fail(follower, error)
+            judged += 1
+            if judged == JUDGED_PER_ROUND_MAX:
+                break
+
+    def _commit(self, now_s: float, *, final: bool) -> None:
+        """Read a block of each file that has more, some 8 MiB in all, and commit them together."""
+        readings = self._read(now_s, final=final)
+        if readings:
+            outcomes = self._ingest.commit([reading.segment for _, reading in readings])
+            for (follower, reading), outcome in zip(readings, outcomes, strict=True):
+                follower.committed(reading, outcome)
+        if now_s - self._renamed_s >= RENAME_S or final:
+            self._commit_renames()
+            self._renamed_s = now_s
+
+    def _read(self, now_s: float, *, final: bool) -> list[tuple[Follower, Reading]]:
+        """Blocks of files in turn: who was left out in one round comes first in the next."""
+        followers = self._roster.followers
+        self._turn %= max(1, len(followers))
+        readings: list[tuple[Follower, Reading]] = []
+        buffered = 0
+        for follower in followers[self._turn :] + followers[: self._turn]:
+            if buffered >= BUFFER_BYTES_MAX:
+                self._turn = followers.index(follower)
+                break
+            reading = self._read_one(follower, now_s, final=final)
+            if reading is not None:
+                readings.append((follower, reading))
+                buffered += len(reading.segment.data)
+        return readings
+
+    def _read_one(self, follower: Follower, now_s: float, *, final: bool) -> Reading | None:
+        if follower.dropped or not self._is_first(follower):
+            return None
+        try:
+            reading = follower.read(now_s, final=final)
+        except SourceError as error:
+            self._roster.fail(follower, error)
+            return None
+        if follower.file is not None and (damage := follower.file.damage()):
+            self._notices.begin((follower.source, follower.path), damage)
+        return reading
+
+    def _commit_renames(self) -> None:
+        renamed = [(f, segment) for f in self._roster.followers if f.away_s is None and (segment := f.renamed())]
+        if renamed:
+            outcomes = self._ingest.commit([segment for _, segment in renamed])
+            for (follower, _), outcome in zip(renamed, outcomes, strict=True):
+                follower.stream = outcome.stream
+
+    # --- what was observed ------------------------------------------------------------------------------------------
+
+    def _of(self, app: str, host: str) -> list[Follower]:
+        return [f for f in self._roster.followers if (f.source.app, f.source.host) == (app, host)]
+
+    def _begin_observations(self, now_us: int) -> None:
+        failing = {(source.app, source.host) for source in self._roster.failing}
+        for key, observer in self._observers.items():
+            if key in failing:
+                observer.spoil()
+            else:
+                observer.begin(now_us, self._of(*key))
+
+    def _observe(self, now_s: float, *, final: bool) -> None:
+        for key, observer in self._observers.items():
+            observer.check()
+            if final or observer.due(now_s):
+                followers = self._of(*key)
+                observer.write(self._store, self._clock.now_us(), now_s, followers)
+                for follower in followers:
+                    remember(follower, self._store)
+
+
+def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:
+    """Whether it is to be found out (again) what a file is."""
+    if follower.state is State.READING or follower.file is None or follower.dropped:
+        return False
+    if follower.size == 0 and follower.file.size() == 0:
+        return False
+    if follower.state is State.UNKNOWN or follower.judged is None:
+        return True
+    changed = follower.judged != (follower.size, follower.copy_of in holders.by_id)
+    return changed or (follower.state is State.WAITING and now_s - follower.judged_s >= JUDGE_AGAIN_S)

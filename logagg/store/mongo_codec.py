@@ -1,0 +1,179 @@
+"""Records as BSON documents and back.
+
+Fields are real wherever BSON can hold them, so that users can query them. What it cannot hold whole (integers beyond
+64 bits, lone surrogates, keys with NUL or a leading "$") is stored twice: cleaned in the real fields, for queries,
+and exact as JSON text in `body_json` (events) or `value_json` (documents), from which it is read back.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import DatetimeMS, Timestamp, encode
+from bson.binary import Binary
+from bson.errors import InvalidDocument
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+
+from logagg.record import BucketKey, Chunk, Event, Mark, Partial, Stream
+from logagg.store.codec import counts_from_list, counts_to_list, from_column, from_json, to_column, to_json
+
+Document = dict[str, Any]
+
+#: keys of an event's body that are stored as fields of the same name; `ts`, `level` and `event` have their own rule
+BODY_FIELDS = frozenset(("logger", "thread", "message", "mdc", "ndc", "marker", "exception", "fields", "extra"))
+_BODY_KEYS = BODY_FIELDS | {"ts", "level", "event"}
+
+
+def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
+    """The event as BSON; `now_us` is kept for an event without a time, which expires by it."""
+    try:
+        if _is_plain_body(event):
+            return RawBSONDocument(encode(_document(event, event.body, now_us)))
+    except (UnicodeEncodeError, OverflowError, InvalidDocument):
+        pass
+    document = _document(event, {key: clean(value) for key, value in event.body.items() if key in _BODY_KEYS}, now_us)
+    return RawBSONDocument(encode({**document, "body_json": to_json(event.body)}))
+
+
+def _is_plain_body(event: Event) -> bool:
+    """Whether the body can be told again from the document's fields alone."""
+    body = event.body
+    return (body.get("level") == event.level and ("level" in body) == (event.level is not None)
+            and body.get("event") == event.event and ("event" in body) == (event.event is not None)
+            and body.keys() <= _BODY_KEYS and isinstance(body.get("ts", ""), str)
+            and all(is_plain(value) for value in body.values() if isinstance(value, Mapping | list | tuple)))
+
+
+def _document(event: Event, body: Mapping[str, Any], now_us: int) -> Document:
+    stream = to_column(event.stream)
+    document: Document = {"_id": {"stream": stream, "offset": event.offset}, "stream": stream, "offset": event.offset}
+    if event.ts_us is None:
+        document |= {"ts_us": -1, "committed_us": now_us}
+    else:                                         # Int64: a constant type, whatever the number
+        document |= {"ts": DatetimeMS(event.ts_us // 1000), "ts_us": Int64(event.ts_us)}
+    if "ts" in body:
+        document["ts_text"] = body["ts"]
+    if event.level is not None:
+        document["level"] = to_column(event.level)
+    if event.event is not None:
+        document["event"] = to_column(event.event)
+    document.update((key, value) for key, value in body.items() if key in BODY_FIELDS)
+    return document
+
+
+def event_of_document(document: Document) -> Event:
+    """The event that `document_of_event` stored; read without `ts`, whose milliseconds `ts_us` has too."""
+    level, name = from_column(document.get("level")), from_column(document.get("event"))
+    if "body_json" in document:
+        body = from_json(document["body_json"])
+    else:
+        body = {key: value for key, value in document.items() if key in BODY_FIELDS}
+        own = (("ts", document.get("ts_text")), ("level", level), ("event", name))
+        body.update((key, value) for key, value in own if value is not None)
+    ts_us = None if "committed_us" in document else document["ts_us"]
+    return Event(from_column(document["stream"]), document["offset"], ts_us, level, name, body)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether keys survive in BSON: texts without NUL, and without the leading "$" that makes references of them."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and not key.startswith("$") and "\0" not in key for key in value) and all(
+            is_plain(item) for item in value.values() if isinstance(item, Mapping | list | tuple))
+    if isinstance(value, list | tuple):
+        return all(is_plain(item) for item in value)
+    return True
+
+
+def clean(value: Any) -> Any:
+    """The nearest value that BSON can hold: for queries only."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)).replace("\0", "␀").replace("$", "＄", 1) if str(key).startswith("$")
+                else clean(str(key)).replace("\0", "␀"): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value
+
+
+def value_fields(value: Document) -> Document:
+    """The fields of a small document's value."""
+    try:
+        if is_plain(value):
+            encode({"value": value})
+            return {"value": value}
+    except (UnicodeEncodeError, OverflowError, InvalidDocument):
+        pass
+    return {"value": clean(value), "value_json": to_json(value)}
+
+
+def value_of(document: Document) -> Document:
+    value: Document = from_json(document["value_json"]) if "value_json" in document else document["value"]
+    return value
+
+
+def place(stream: str, start: int) -> Document:
+    """The _id of a chunk, and of its mark."""
+    return {"stream": to_column(stream), "start": start}
+
+
+def document_of_stream(stream: Stream, revision: int) -> Document:
+    return {
+        "_id": to_column(stream.id), "host": to_column(stream.host), "app": to_column(stream.app),
+        "path": to_column(stream.path), "first_line": to_column(stream.first_line), "n": stream.n,
+        "revision": revision, "end": Int64(stream.end), "resume": Int64(stream.resume), "carry": to_json(stream.carry),
+        "head": stream.head, "windows": to_json(dict(stream.windows)), "end_window": to_column(stream.end_window),
+        "counts": counts_to_list(stream.counts), "open_counts": counts_to_list(stream.open_counts),
+        "dropped": to_json(dict(stream.dropped)), "last_ts_us": stream.last_ts_us,
+    }
+
+
+def stream_of_document(found: Document) -> Stream:
+    return Stream(
+        id=from_column(found["_id"]), host=from_column(found["host"]), app=from_column(found["app"]),
+        path=from_column(found["path"]), first_line=from_column(found["first_line"]), n=found["n"],
+        revision=found["revision"], end=found["end"], resume=found["resume"], carry=from_json(found["carry"]),
+        head=found["head"], windows={int(size): text for size, text in from_json(found["windows"]).items()},
+        end_window=from_column(found["end_window"]), counts=counts_from_list(found["counts"]),
+        open_counts=counts_from_list(found["open_counts"]), dropped=from_json(found["dropped"]),
+        last_ts_us=found["last_ts_us"])
+
+
+def document_of_chunk(chunk: Chunk, now_us: int) -> Document:
+    """Without its events and partials. `age_us` is what expiry goes by: the last record's time, or the commit's."""
+    return {
+        "_id": place(chunk.stream, chunk.start), "stream": to_column(chunk.stream), "start": Int64(chunk.start),
+        "end": Int64(chunk.end), "revision": chunk.revision, "open": chunk.open, "gone": to_column(chunk.gone),
+        "ts_from_us": chunk.ts_from_us, "ts_to_us": chunk.ts_to_us,
+        "age_us": now_us if chunk.ts_to_us is None else chunk.ts_to_us, "counts": counts_to_list(chunk.counts),
+        "carry": to_json(chunk.carry), "raw": Binary(chunk.raw),
+    }
+
+
+def chunk_of_document(found: Document) -> Chunk:
+    return Chunk(
+        from_column(found["stream"]), found["start"], found["end"], found.get("raw", b""), from_json(found["carry"]),
+        found["open"], from_column(found["gone"]), found["ts_from_us"], found["ts_to_us"],
+        counts_from_list(found["counts"]), revision=found["revision"])
+
+
+def document_of_partial(stream: str, start: int, partial: Partial) -> Document:
+    id = {"stream": to_column(stream), "start": start, "minute": partial.minute}
+    return {"_id": id, "minute": partial.minute, "data": Binary(partial.data)}
+
+
+def document_of_mark(chunk: Chunk, dirty: list[int]) -> Document:
+    """`seq` is filled in by the server (an empty timestamp at the top level): no clock, no counter that all share."""
+    return {"_id": place(chunk.stream, chunk.start), "revision": chunk.revision, "dirty": dirty, "seq": Timestamp(0, 0)}
+
+
+def mark_of_document(found: Document) -> Mark:
+    return Mark(from_column(found["_id"]["stream"]), found["_id"]["start"], found["revision"], tuple(found["dirty"]))
+
+
+def row_id(key: BucketKey, labels: str | None) -> Document:
+    """The _id of a bucket (labels None) and of its rows, which follow it in order."""
+    return {"step": to_column(key.step), "zone": to_column(key.zone), "start": key.start,
+            "metric": to_column(key.metric), "labels": to_column(labels)}

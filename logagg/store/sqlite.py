@@ -1,0 +1,282 @@
+"""The embedded store: one SQLite file, no server (interfaces.Store says what each method promises).
+
+A commit is one `BEGIN IMMEDIATE` transaction with synchronous=FULL: when it returns, the bytes are on disk, and a
+process killed before its COMMIT has written nothing. Several threads and several processes may share a file; writers
+wait for each other (10 s at most, then StoreUnavailable), readers wait for nobody. Keep it on a local disk: WAL does
+not work over network file systems.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from logagg.clock import Clock, SystemClock
+from logagg.interfaces import Committed
+from logagg.record import Bucket, BucketKey, Chunk, Counts, Event, Mark, Partial, Stream
+from logagg.store import sqlite_read as read
+from logagg.store.checks import check_replace, check_steps, counts_change, decide_commits, dirty_minutes
+from logagg.store.codec import counts_to_list, from_column, from_json, to_column, to_json
+from logagg.store.sqlite_file import SqliteFile
+
+CHUNKS_PER_EXPIRY = 200             # with up to 4 MiB each
+EVENTS_PER_EXPIRY = 5000
+BUCKETS_PER_EXPIRY = 2000
+
+EventRow = tuple[Any, ...]
+
+
+class SqliteStore:
+    """`interfaces.Store` in the file at `path`."""
+
+    def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._file = SqliteFile(path, read_only=read_only, clock=self._clock)
+
+    def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
+                first_line: str | None = None) -> list[Stream]:
+        given = {"id": id, "host": host, "app": app, "first_line": first_line}
+        wanted = {name: to_column(value) for name, value in given.items() if value is not None}
+        where = " AND ".join(["1", *(f"{name} = ?" for name in wanted)])
+        with self._file.reading() as db:
+            rows = db.execute(f"SELECT {read.STREAM_COLUMNS} FROM streams WHERE {where}", [*wanted.values()]).fetchall()
+        return sorted(map(read.stream_of, rows), key=lambda s: (s.app, s.host, s.path, s.first_line, s.n))
+
+    def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+        now_us = self._clock.now_us()
+        prepared = [[event_rows(chunk.events, now_us) for chunk in chunks] for _, chunks in commits]
+        with self._file.writing() as db:
+            found = {stream.id: _stored_stream(db, stream.id) for stream, _ in commits}
+            stored = {id: present for id, (_, present) in found.items() if present is not None}
+            answers = decide_commits(stored, commits)
+            for (stream, chunks), rows, answer in zip(commits, prepared, answers, strict=True):
+                if answer == "committed":
+                    no = _write_stream(db, found[stream.id][0], stream)
+                    _write_new_chunks(db, no, stored.get(stream.id), chunks, rows, now_us)
+        return answers
+
+    def replace(self, stream: str, start: int, end: int, revisions: Mapping[int, int],
+                chunks: Sequence[Chunk]) -> bool:
+        now_us = self._clock.now_us()
+        prepared = [event_rows(chunk.events, now_us) for chunk in chunks]
+        with self._file.writing() as db:
+            no, stored = _stored_stream(db, stream)
+            rows = db.execute(f"SELECT {read.CHUNK_COLUMNS} FROM chunks WHERE stream = ? AND start >= ? AND start < ?"
+                              " ORDER BY start", (no, start, end)).fetchall()
+            old = [read.chunk_of(stream, row) for row in rows]
+            if no is None or stored is None or {chunk.start: chunk.revision for chunk in old} != dict(revisions):
+                return False
+            check_replace(stream, start, end, old, chunks)
+            dirty = [minute for chunk in old for minute in _delete_chunk(db, no, chunk)]
+            revision = max(revisions.values()) + 1
+            for i, (chunk, events) in enumerate(zip(chunks, prepared, strict=True)):
+                _insert_chunk(db, no, replace(chunk, revision=revision), events, () if i else dirty, now_us)
+            change = counts_change(old, chunks)
+            if change != Counts():                     # the ledger follows; a tailer's own state has moved then
+                db.execute("UPDATE streams SET counts = ?, revision = revision + 1 WHERE no = ?",
+                           (to_json(counts_to_list(stored.counts + change)), no))
+            return True
+
+    def chunks(self, *, stream: str | None = None, from_us: int | None = None, to_us: int | None = None,
+               start: int | None = None, end: int | None = None, with_parts: bool = False) -> Iterator[Chunk]:
+        return read.read_chunks(self._file, stream, from_us, to_us, start, end, with_parts)
+
+    def events(self, *, from_us: int | None = None, to_us: int | None = None, names: Sequence[str] | None = None,
+               stream: str | None = None, after: tuple[int, str, int] | None = None,
+               limit: int | None = None) -> Iterator[Event]:
+        found = read.EventQuery(self._file, from_us, to_us, names, stream).after(after)
+        return found if limit is None else islice(found, limit)
+
+    def unfolded(self, limit: int) -> list[Mark]:
+        with self._file.reading() as db:
+            rows = db.execute("SELECT streams.id, start, marks.revision, dirty FROM marks JOIN streams"
+                              " ON streams.no = marks.stream ORDER BY marks.no LIMIT ?", (limit,)).fetchall()
+        return [Mark(from_column(row[0]), row[1], row[2], tuple(from_json(row[3]))) for row in rows]
+
+    def partials(self, minutes: Sequence[int]) -> Iterator[Partial]:
+        return read.read_partials(self._file, minutes)
+
+    def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:
+        with self._file.writing() as db:
+            numbers: dict[BucketKey, int] = {}
+            for key, bucket in buckets.items():
+                found = db.execute("SELECT no, revision FROM buckets WHERE step = ? AND zone = ? AND start = ?"
+                                   " AND metric = ?", _bucket_columns(key)).fetchone()
+                if (found[1] if found else 0) != bucket.revision:
+                    return False
+                if found:
+                    numbers[key] = found[0]
+            for key, bucket in buckets.items():
+                _write_bucket(db, numbers.get(key), key, bucket)
+            db.executemany("DELETE FROM marks WHERE stream = (SELECT no FROM streams WHERE id = ?) AND start = ?"
+                           " AND revision = ?", [(to_column(m.stream), m.start, m.revision) for m in marks])
+            return True
+
+    def buckets(self, step: str, zone: str, start: int, end: int, *,
+                metric: str | None = None) -> Iterator[tuple[BucketKey, Bucket]]:
+        return read.read_buckets(self._file, step, zone, start, end, metric)
+
+    def expire(self, *, raw_before_us: int | None = None, events_before_us: int | None = None,
+               buckets_before: Mapping[str, int] | None = None) -> dict[str, int]:
+        check_steps(buckets_before or ())
+        deleted = {"chunks": 0, "events": 0, "buckets": 0}
+        with self._file.writing() as db:
+            if raw_before_us is not None:
+                deleted["chunks"] = _expire_chunks(db, raw_before_us)
+            if events_before_us is not None:
+                deleted["events"] = _expire_events(db, events_before_us)
+            for step, before in (buckets_before or {}).items():
+                deleted["buckets"] += _expire_buckets(db, step, before)
+        return deleted
+
+    def document(self, kind: str, key: str) -> tuple[int, dict[str, Any]] | None:
+        with self._file.reading() as db:
+            row = db.execute("SELECT revision, value FROM documents WHERE kind = ? AND key = ?",
+                             (to_column(kind), to_column(key))).fetchone()
+        return (row[0], from_json(row[1])) if row else None
+
+    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
+        with self._file.reading() as db:
+            rows = db.execute("SELECT key, value FROM documents WHERE kind = ?", (to_column(kind),)).fetchall()
+        return {key: from_json(value) for key, value in sorted((from_column(key), value) for key, value in rows)}
+
+    def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:
+        place, text = (to_column(kind), to_column(key)), to_json(value)
+        with self._file.writing() as db:
+            if revision == 0:
+                done = db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, 1, ?)", (*place, text))
+            elif revision is None:
+                done = db.execute("INSERT INTO documents VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+                                  " revision = revision + 1, value = excluded.value", (*place, text))
+            else:
+                done = db.execute("UPDATE documents SET revision = revision + 1, value = ? WHERE kind = ? AND key = ?"
+                                  " AND revision = ?", (text, *place, revision))
+            return done.rowcount == 1
+
+    def size_bytes(self) -> int:
+        return self._file.size_bytes()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def event_rows(events: Iterable[Event], now_us: int) -> list[EventRow]:
+    """The columns of `events` but for the stream's number; made before the transaction, which other writers await."""
+    return [(event.offset, -1 if event.ts_us is None else event.ts_us, to_column(event.level), to_column(event.event),
+             to_json(event.body), now_us if event.ts_us is None else None) for event in events]
+
+
+def _stored_stream(db: sqlite3.Connection, id: str) -> tuple[int | None, Stream | None]:
+    row = db.execute(f"SELECT {read.STREAM_COLUMNS}, no FROM streams WHERE id = ?", (to_column(id),)).fetchone()
+    return (row[-1], read.stream_of(row)) if row else (None, None)
+
+
+def _write_stream(db: sqlite3.Connection, no: int | None, stream: Stream) -> int:
+    """Write the state at the next revision; the answer is the stream's number."""
+    values = (to_column(stream.id), to_column(stream.host), to_column(stream.app), to_column(stream.path),
+              to_column(stream.first_line), stream.n, stream.revision + 1, stream.end, stream.resume,
+              to_json(stream.carry), stream.head, to_json(dict(stream.windows)), to_column(stream.end_window),
+              to_json(counts_to_list(stream.counts)), to_json(counts_to_list(stream.open_counts)),
+              to_json(dict(stream.dropped)), stream.last_ts_us)
+    marks = ",".join("?" * len(values))
+    if no is None:
+        inserted = db.execute(f"INSERT INTO streams ({read.STREAM_COLUMNS}) VALUES ({marks})", values).lastrowid
+        assert inserted is not None
+        return inserted
+    db.execute(f"UPDATE streams SET ({read.STREAM_COLUMNS}) = ({marks}) WHERE no = ?", (*values, no))
+    return no
+
+
+def _write_new_chunks(db: sqlite3.Connection, no: int, stored: Stream | None, chunks: Sequence[Chunk],
+                      prepared: Sequence[list[EventRow]], now_us: int) -> None:
+    """Append the chunks; the open one that they replace goes first and leaves its dirty minutes to the first."""
+    dirty: Iterable[int] = ()
+    revision = 1
+    if chunks and stored and stored.resume < stored.end:
+        row = db.execute(f"SELECT {read.CHUNK_COLUMNS} FROM chunks WHERE stream = ? AND start = ?",
+                         (no, stored.resume)).fetchone()
+        old = read.chunk_of(stored.id, row)
+        revision = old.revision + 1
+        dirty = _delete_chunk(db, no, old)
+    for chunk, events in zip(chunks, prepared, strict=True):
+        _insert_chunk(db, no, replace(chunk, revision=revision), events, dirty, now_us)
+        dirty, revision = (), 1
+
+
+def _insert_chunk(db: sqlite3.Connection, no: int, chunk: Chunk, events: list[EventRow], dirty: Iterable[int],
+                  now_us: int) -> None:
+    age_us = now_us if chunk.ts_to_us is None else chunk.ts_to_us
+    inserted = db.execute('INSERT INTO chunks (stream, start, "end", revision, open, gone, ts_from_us, ts_to_us,'
+                          " age_us, counts, carry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                          (no, chunk.start, chunk.end, chunk.revision, chunk.open, to_column(chunk.gone),
+                           chunk.ts_from_us, chunk.ts_to_us, age_us, to_json(counts_to_list(chunk.counts)),
+                           to_json(chunk.carry)))
+    if chunk.raw:
+        db.execute("INSERT INTO raw VALUES (?, ?)", (inserted.lastrowid, chunk.raw))
+    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", ((no, *row) for row in events))
+    db.executemany("INSERT INTO partials VALUES (?, ?, ?, ?)",
+                   ((no, chunk.start, partial.minute, partial.data) for partial in chunk.partials))
+    minutes = dirty_minutes(dirty, (partial.minute for partial in chunk.partials))
+    db.execute("INSERT INTO marks (stream, start, revision, dirty) VALUES (?, ?, ?, ?)",
+               (no, chunk.start, chunk.revision, to_json(minutes)))
+
+
+def _delete_chunk(db: sqlite3.Connection, no: int, chunk: Chunk) -> list[int]:
+    """Delete a chunk with all its parts; the answer is the minutes whose rollups it leaves dirty."""
+    place = (no, chunk.start)
+    mark = db.execute("SELECT dirty FROM marks WHERE stream = ? AND start = ?", place).fetchone()
+    own = db.execute("SELECT minute FROM partials WHERE stream = ? AND start = ?", place).fetchall()
+    db.execute("DELETE FROM marks WHERE stream = ? AND start = ?", place)
+    db.execute("DELETE FROM partials WHERE stream = ? AND start = ?", place)
+    db.execute('DELETE FROM events WHERE stream = ? AND "offset" >= ? AND "offset" < ?', (*place, chunk.end))
+    db.execute("DELETE FROM raw WHERE chunk = (SELECT no FROM chunks WHERE stream = ? AND start = ?)", place)
+    db.execute("DELETE FROM chunks WHERE stream = ? AND start = ?", place)
+    return dirty_minutes(from_json(mark[0]) if mark else (), (minute for minute, in own))
+
+
+def _bucket_columns(key: BucketKey) -> tuple[str | bytes, str | bytes, int, str | bytes]:
+    return to_column(key.step), to_column(key.zone), key.start, to_column(key.metric)
+
+
+def _write_bucket(db: sqlite3.Connection, no: int | None, key: BucketKey, bucket: Bucket) -> None:
+    """Write the rows that differ from the stored ones: most of a large bucket stays as it is from fold to fold."""
+    stored: dict[str | bytes, bytes] = {}
+    if no is None:
+        no = db.execute("INSERT INTO buckets (step, zone, start, metric, revision) VALUES (?, ?, ?, ?, 1)",
+                        _bucket_columns(key)).lastrowid
+    else:
+        db.execute("UPDATE buckets SET revision = revision + 1 WHERE no = ?", (no,))
+        stored = dict(db.execute("SELECT labels, stat FROM rollups WHERE bucket = ?", (no,)))
+    rows = {to_column(labels): stat for labels, stat in bucket.rows.items()}
+    db.executemany("DELETE FROM rollups WHERE bucket = ? AND labels = ?",
+                   [(no, labels) for labels in stored.keys() - rows.keys()])
+    db.executemany("INSERT OR REPLACE INTO rollups VALUES (?, ?, ?)",
+                   [(no, labels, stat) for labels, stat in rows.items() if stored.get(labels) != stat])
+
+
+def _expire_chunks(db: sqlite3.Connection, before_us: int) -> int:
+    found = db.execute("SELECT no, stream, start FROM chunks WHERE age_us < ? AND NOT open AND NOT EXISTS (SELECT 1"
+                       " FROM marks WHERE marks.stream = chunks.stream AND marks.start = chunks.start) ORDER BY age_us"
+                       f" LIMIT {CHUNKS_PER_EXPIRY}", (before_us,)).fetchall()
+    db.executemany("DELETE FROM partials WHERE stream = ? AND start = ?", [row[1:] for row in found])
+    db.executemany("DELETE FROM raw WHERE chunk = ?", [row[:1] for row in found])
+    db.executemany("DELETE FROM chunks WHERE no = ?", [row[:1] for row in found])
+    return len(found)
+
+
+def _expire_events(db: sqlite3.Connection, before_us: int) -> int:
+    """Events without a time go by the time of their commit."""
+    limit, gone = EVENTS_PER_EXPIRY, 0
+    for column, index in (("ts_us", "committed_us IS NULL"), ("committed_us", "committed_us IS NOT NULL")):
+        gone += db.execute('DELETE FROM events WHERE (stream, "offset") IN (SELECT stream, "offset" FROM events WHERE'
+                           f" {column} < ? AND {index} LIMIT {limit - gone})", (before_us,)).rowcount
+    return gone
+
+
+def _expire_buckets(db: sqlite3.Connection, step: str, before: int) -> int:
+    found = db.execute("SELECT no FROM buckets WHERE step = ? AND start < ? ORDER BY zone, start"
+                       f" LIMIT {BUCKETS_PER_EXPIRY}", (step, before)).fetchall()
+    db.executemany("DELETE FROM rollups WHERE bucket = ?", found)
+    db.executemany("DELETE FROM buckets WHERE no = ?", found)
+    return len(found)

@@ -1,0 +1,150 @@
+"""An independent recount of the demo's logs equals every number that logagg made of them."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from logagg.demo.logs import write_logs
+from logagg.demo.settings import settings
+from tests.conftest import ROOT
+from tests.service import logagg
+
+UNTIL = "2026-11-21"
+
+
+@pytest.fixture(scope="module")
+def recount() -> ModuleType:
+    """scripts/recount.py, which imports nothing of logagg."""
+    spec = importlib.util.spec_from_file_location("recount", ROOT / "scripts" / "recount.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["recount"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recount") / "demo"
+    logagg("demo", "--dir", folder, "--days", 2, "--until", UNTIL, "--no-serve")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def counted(recount: ModuleType, demo: Path) -> Any:
+    return recount.Recount(demo)
+
+
+def test_the_script_shares_no_code_with_logagg() -> None:
+    """It imports the standard library only."""
+    lines = (ROOT / "scripts" / "recount.py").read_text().splitlines()
+    modules = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert modules <= set(sys.stdlib_module_names)
+
+
+def test_every_number_is_the_recounted_one(recount: ModuleType, demo: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    """Truth, each number of each report, each row of the rollups of every step, and every incident's window."""
+    monkeypatch.setattr(sys, "argv", ["recount.py", str(demo)])
+    status = recount.main()
+    said = capsys.readouterr()
+    assert status == 0, said.out + said.err
+    for kind in ("truth", "reports: metrics", "reports: ledger", "rollups: minute", "rollups: month", "incidents"):
+        assert kind in said.out
+
+
+def changed_value(data: dict[str, Any]) -> None:
+    data["metrics"][5]["value"] = (data["metrics"][5]["value"] or 0) + 1
+
+
+def missing_row(data: dict[str, Any]) -> None:
+    del data["metrics"][7]
+
+
+def extra_row(data: dict[str, Any]) -> None:
+    data["metrics"].append({**data["metrics"][-1], "labels": {"host": "zz"}})
+
+
+def changed_p95(data: dict[str, Any]) -> None:
+    row = next(row for row in data["metrics"] if row["metric"] == "das_time" and not row["labels"])
+    assert row["count"] > 1000
+    row["p95"] *= 1.025
+
+
+def changed_previous(data: dict[str, Any]) -> None:
+    data["backends"][0]["previous"]["calls"] += 1
+
+
+def changed_level(data: dict[str, Any]) -> None:
+    data["sources"][1]["levels"]["INFO"] -= 1
+
+
+def changed_hour(data: dict[str, Any]) -> None:
+    data["hours"][3]["backend_failures"] += 1
+
+
+def changed_ledger(data: dict[str, Any]) -> None:
+    data["ledger"][0]["committed"] -= 1
+
+
+@pytest.mark.parametrize("change", [changed_value, missing_row, extra_row, changed_p95, changed_previous,
+                                    changed_level, changed_hour, changed_ledger])
+def test_a_changed_report_is_detected(recount: ModuleType, counted: Any, demo: Path, tmp_path: Path,
+                                      change: Callable[[dict[str, Any]], None]) -> None:
+    """One number changed, one row missing or one too many anywhere in data.json is found; unchanged, nothing is."""
+    [path] = (demo / "reports" / "operations" / "daily" / "2026-11-20").glob("r*/data.json")
+    data = json.loads(path.read_text())
+    copy = tmp_path / "data.json"
+    for changed in (False, True):
+        if changed:
+            change(data)
+        copy.write_text(json.dumps(data))
+        check = recount.Comparison()
+        recount.check_report(check, counted, copy)
+        assert bool(check.different) == changed, check.first
+
+
+def test_a_changed_rollup_is_detected(recount: ModuleType, counted: Any, demo: Path) -> None:
+    """A row that is missing, doubled or counts one more is found, and so is an incident that does not show."""
+    truth = json.loads((demo / "truth.json").read_text())
+    rows = recount.exported(demo, truth, "hour")
+    one_more = [{**row, "count": row["count"] + 1} if number == 99 else row for number, row in enumerate(rows)]
+    for broken, found in ((rows, False), (rows[1:], True), ([*rows, rows[0]], True), (one_more, True)):
+        check = recount.Comparison()
+        recount.check_rollups(check, counted, "hour", broken)
+        assert bool(check.different) == found, check.first
+    check = recount.Comparison()
+    recount.check_incidents(check, truth, "hour", [row for row in rows if row["metric"] != "das_failures"])
+    assert check.different["incidents"] == 2
+
+
+def test_a_changed_line_is_detected(recount: ModuleType, demo: Path, tmp_path: Path) -> None:
+    """A line that is gone from the logs makes them differ from the truth."""
+    shutil.copytree(demo / "logs", tmp_path / "logs")
+    shutil.copy(demo / "logagg.toml", tmp_path)
+    path = tmp_path / "logs" / "vip01" / "vip.log"
+    path.write_bytes(b"".join(line for line in path.read_bytes().splitlines(True) if b"server starting" not in line))
+    check = recount.Comparison()
+    recount.check_truth(check, recount.Recount(tmp_path), json.loads((demo / "truth.json").read_text()))
+    assert check.different["truth"] > 0
+
+
+def test_the_hour_that_comes_twice(recount: ModuleType, tmp_path: Path) -> None:
+    """Truth and recount agree on the days around the end of daylight saving time, by local day."""
+    truth = write_logs(tmp_path, days=3, seed=3, until=date(2026, 11, 3))
+    (tmp_path / "logagg.toml").write_text(settings())
+    check, counted = recount.Comparison(), recount.Recount(tmp_path)
+    recount.check_truth(check, counted, truth)
+    assert check.different == {}, check.first
+    start, end = (recount.first_minute(date(2026, 11, day)) for day in (1, 2))
+    assert end - start == 25 * 60
+    minutes = {minute for rows in counted.values["records"].values() for minute in rows if start <= minute < end}
+    assert len(minutes) > 24 * 60

@@ -1,0 +1,59 @@
+"""The ledger adds up."""
+
+from dataclasses import replace
+
+from logagg.ledger import ledger
+from logagg.raw import compress
+from logagg.record import Chunk, Counts, Stream
+from logagg.store.memory import MemoryStore
+
+NOW_US = 1_700_000_100_000_000
+STREAM = Stream("s1", "app01", "das", "/var/log/das.log", "first", end=100, resume=100, carry={},
+                counts=Counts(8, 3, 2, 20), dropped={"copy": 7}, last_ts_us=NOW_US - 5_500_000)
+
+
+def _store(*streams: Stream) -> MemoryStore:
+    store = MemoryStore()
+    for stream in streams:
+        chunks = [Chunk(stream.id, 0, stream.end, compress(b"x" * stream.end), counts=stream.counts)]
+        assert store.commit([(stream, chunks)]) == ["committed"]
+    return store
+
+
+def test_found_is_committed_and_pending() -> None:
+    """What was seen and is not committed is pending, with the age of the newest committed record as its lag."""
+    store = _store(STREAM)
+    store.put_document("found", "s1", None, {"size": 130, "at_us": NOW_US})
+    (row,) = ledger(store, NOW_US)["streams"]
+    assert row == {
+        "stream": "s1", "host": "app01", "app": "das", "path": "/var/log/das.log", "found": 130, "committed": 100,
+        "pending": 30, "rejected": 20, "dropped": {"copy": 7}, "lag_bytes": 30, "lag_s": 5.5,
+        "last_ts": "2023-11-14T22:14:54.500Z", "records": 8, "events": 3, "rejects": 2,
+    }
+
+
+def test_an_older_sighting_is_no_debt() -> None:
+    """A size seen before the last commit, or none at all, means that nothing is known to be pending."""
+    store = _store(STREAM, replace(STREAM, id="s2", path="/b"))
+    store.put_document("found", "s1", None, {"size": 90, "at_us": NOW_US})
+    for row in ledger(store, NOW_US)["streams"]:
+        assert (row["found"], row["pending"], row["lag_s"]) == (100, 0, 0.0)
+
+
+def test_no_time_at_all() -> None:
+    """The lag of a stream in which nothing had a time is not known."""
+    store = _store(replace(STREAM, last_ts_us=None))
+    store.put_document("found", "s1", None, {"size": 130, "at_us": NOW_US})
+    (row,) = ledger(store, NOW_US)["streams"]
+    assert (row["lag_s"], row["last_ts"]) == (None, None)
+
+
+def test_totals() -> None:
+    """Totals are sums; the lag is the largest, the last time the newest; filters narrow both."""
+    store = _store(STREAM, replace(STREAM, id="s2", host="app02", dropped={"copy": 1, "truncated": 2}))
+    result = ledger(store, NOW_US)
+    totals = result["totals"]
+    assert totals["streams"] == 2 and totals["committed"] == 200 and totals["dropped"] == {"copy": 8, "truncated": 2}
+    assert totals["found"] == totals["committed"] + totals["pending"]
+    assert ledger(store, NOW_US, host="app02")["totals"]["streams"] == 1
+    assert ledger(MemoryStore(), NOW_US)["totals"]["last_ts"] is None
