@@ -34,7 +34,7 @@ def sources_for(config: Config, paths: Sequence[str],
     """
     given = {name: value for name, value in options.items() if value is not None}
     _check(given, config)
-    found = discover([str(Path(path).absolute()) for path in paths])
+    found = discover([_absolute(path) for path in paths])
     problems = list(found.problems)
     problems += [] if found.paths or found.problems else [f"{', '.join(paths)}: no file there"]
     files: dict[SourceConfig, list[str]] = {}
@@ -42,6 +42,11 @@ def sources_for(config: Config, paths: Sequence[str],
         source = None if given else config.source_matching(path)
         files.setdefault(source or _source(path, config, given), []).append(path)
     return [replace(source, paths=tuple(own), exclude=()) for source, own in files.items()], problems
+
+
+def _absolute(path: str) -> str:
+    """An absolute path; links stay, but behind "..", where they decide which file is meant."""
+    return str(Path(path).resolve() if ".." in Path(path).parts else Path(path).absolute())
 
 
 def _source(path: str, config: Config, given: Mapping[str, Any]) -> SourceConfig:

@@ -71,8 +71,11 @@ def _pack(name: str, folders: Sequence[Path]) -> EventGrammar:
     return pack.grammar
 
 
-def parse(paths: Sequence[str], parsing: Parsing, problems: list[str]) -> Iterator[dict[str, Any]]:
-    """Every record of every file as its public JSON, file by file. What cannot be read is added to `problems`."""
+def parse(paths: Sequence[str], parsing: Parsing, problems: list[str]) -> Iterator[Iterator[dict[str, Any]]]:
+    """Every record of every file as its public JSON, file by file, in groups that became known at once.
+
+    What cannot be read is added to `problems`. Each group must be used up before the next.
+    """
     for path in _expanded(paths, problems):
         if path == STDIN:
             yield from _records(path, sys.stdin.buffer.read1, parsing)  # type: ignore[union-attr]
@@ -112,25 +115,26 @@ def _forward(read_at: Callable[[int, int], bytes]) -> Read:
     return read
 
 
-def _records(path: str, read: Read, parsing: Parsing) -> Iterator[dict[str, Any]]:
+def _records(path: str, read: Read, parsing: Parsing) -> Iterator[Iterator[dict[str, Any]]]:
     """A file's records. Until the layout is decided the bytes from the start on are kept together, at most a block."""
     reader = LayoutReader(parsing.layout, dialect=parsing.dialect, timezone=parsing.timezone,
                           encoding=parsing.encoding, record_bytes_max=parsing.record_bytes_max)
     app = parsing.app or ("stdin" if path == STDIN else app_of(path))
     stream: Stream | None = None
     carry: Carry = {}
-    rest, base = b"", 0
+    rest, base, tried = b"", 0, 0
     while True:
         more = read(BLOCK_BYTES)
         rest += more
         if stream is None and (not more or first_line(rest) is not None):
             stream = new_stream(app, parsing.host, path, first_line(rest) or rest, 0)
         block = rest if not more else _whole_lines(rest, parsing.record_bytes_max)
-        if block and stream is not None:
+        if stream is not None and (len(block) > tried or not more):
+            tried = len(block)
             batch = reader.read(block, base, carry, final=not more)
             if not more or reader.decided(batch.carry) or len(rest) >= BLOCK_BYTES:
-                yield from _rows(batch, parsing.classifier, stream)
-                rest, base, carry = rest[batch.end :], base + batch.end, batch.carry
+                yield _rows(batch, parsing.classifier, stream)
+                rest, base, carry, tried = rest[batch.end :], base + batch.end, batch.carry, len(block) - batch.end
         if not more:
             return
 

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.mongod import mongod, mongod_binary, mongod_url
+
+__all__ = ["mongod", "mongod_binary", "mongod_url"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

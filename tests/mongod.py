@@ -165,6 +165,17 @@ def mongod_url(mongod_binary: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def mongod(mongod_binary: Path, tmp_path: Path) -> Iterator[Mongod]:
+    """A replica set of the test's own, to stop and to kill."""
+    server = Mongod(tmp_path / "mongod", mongod_binary)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
 def database_url(url: str, database: str) -> str:
     """The same server, another database."""
     head, _, options = url.partition("?")

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from logagg.errors import StoreError
+from logagg.record import Stream
+from logagg.store import open_store
+
 
 class Service:
     """`logagg run` on one configuration; its messages go to `log` beside it."""
@@ -58,6 +62,18 @@ def logagg(*args: str | Path, config: Path | None = None, check: bool = True) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert not check or done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"
     return done
+
+
+def stored_streams(url: str) -> list[Stream]:
+    """The streams in a store; none while the service has not made it yet."""
+    try:
+        store = open_store(url, read_only=True)
+    except StoreError:
+        return []
+    try:
+        return store.streams()
+    finally:
+        store.close()
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A store and an ingest in memory for tests of reading: they keep each stream's bytes and refuse what must not be."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 from logagg.clock import StepClock
 from logagg.errors import StoreUnavailable
 from logagg.ingest import Outcome, Segment
-from logagg.record import Stream
+from logagg.raw import compress
+from logagg.record import Chunk, Stream
 from logagg.source.discover import FileSource
 from logagg.source.identity import WINDOW_BYTES, advance
 from logagg.source.tail import Agent
@@ -38,6 +40,12 @@ class MemoryStore:
             if id in (None, s.id) and host in (None, s.host) and app in (None, s.app)
             and first_line in (None, s.first_line)
         ]
+
+    def chunks(self, *, stream: str, start: int, end: int) -> Iterator[Chunk]:
+        self.check()
+        content = self.content[stream]
+        if start < len(content):
+            yield Chunk(stream, 0, len(content), compress(content))
 
     def document(self, kind: str, key: str) -> tuple[int, dict[str, Any]] | None:
         self.check()
@@ -80,9 +88,11 @@ class MemoryIngest:
         assert segment.start <= state.resume, "a gap"
         data = segment.data[state.resume - segment.start :]
         cut = data.rfind(b"\n") + 1
-        if not segment.whole and not (cut == 0 and len(data) > self.record_bytes_max):
+        if not segment.whole and len(data) - cut <= self.record_bytes_max:
             data = data[:cut]
-        close = len(data) if len(data) > self.record_bytes_max and data.count(b"\n") <= 1 else last_record(data)
+        close = last_record(data)
+        if len(data) - close > self.record_bytes_max:
+            close = len(data)
         end = len(data) if segment.flush else close
         if state.resume + end <= state.end:
             if segment.path != state.path and state.revision:
@@ -138,6 +148,7 @@ class Bench:
     def write(self, name: str, text: str | bytes) -> None:
         with (self.folder / name).open("ab") as file:
             file.write(text.encode() if isinstance(text, str) else text)
+        os.utime(self.folder / name, ns=(0, self.clock.now_us() * 1000))
 
     def settle(self, seconds: float = 1.2) -> None:
         """Let the agent work until that much time has passed."""

@@ -19,7 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=8, metavar="N", help="full days of logs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="other numbers, other logs (default: 1)")
     parser.add_argument("--until", type=_date, metavar="DATE", help="the day after the last one (default: today)")
-    parser.add_argument("--no-serve", action="store_true", help="end when all is built")
+    parser.add_argument("--no-serve", action="store_true",
+                        help="end when all is built, as this version always does: it serves nothing yet")
     add_progress(parser)
 
 

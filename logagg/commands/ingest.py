@@ -3,10 +3,10 @@
 import argparse
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from logagg.commands.bars import Bars
 from logagg.commands.options import add_json, add_progress, print_json
-from logagg.terminal import Bar, progress
 
 if TYPE_CHECKING:
     from logagg.config import Config
@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         config = replace(config, sources=tuple(sources))
     for problem in problems:
         say(f"logagg: {problem}")
+    if problems and not config.sources:
+        return 1    # nothing to read: no store is made for it
     bars = Bars(arguments.progress)
     with App(config) as app:
         try:
@@ -96,31 +98,6 @@ def _config(arguments: argparse.Namespace) -> "Config":
         more = load_packs([name for name in arguments.packs if name not in config.packs], config.pack_paths)
         config = replace(config, packs={**config.packs, **{pack.name: pack for pack in more}})
     return config
-
-
-class Bars:
-    """One bar a kind of work, from totals so far."""
-
-    _UNITS: ClassVar[dict[str, tuple[str, str]]] = {"read": ("reading", "B"), "fold": ("folding", " chunks")}
-
-    def __init__(self, wanted: bool | None) -> None:
-        self._wanted = wanted
-        self._what, self._done = "", 0
-        self._bar: Bar | None = None
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        if what != self._what or self._bar is None:
-            self.close()
-            title, unit = self._UNITS.get(what, (what, ""))
-            self._bar = progress(title, total or None, unit, wanted=self._wanted)
-            self._what, self._done = what, 0
-        self._bar.update(done - self._done)
-        self._done = done
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def _summarise(answer: dict[str, Any]) -> None:

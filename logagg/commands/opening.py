@@ -48,16 +48,14 @@ def reading(arguments: argparse.Namespace) -> "AbstractContextManager[App]":
     Without a configuration: the store that --store names, or ./logagg.db, which `logagg ingest` writes without one.
     """
     from logagg.app import App
-    from logagg.errors import UsageError
+    from logagg.errors import ConfigError
 
-    url = getattr(arguments, "store", None)
-    config = config_of(arguments, needed=not url and not Path(STORE_NAME).is_file())
+    config = config_of(arguments, needed=False)
     if config is None:
-        config_url = checked_store(url or f"sqlite:///{STORE_NAME}")
-        path = Path(config_url.removeprefix("sqlite:///"))
-        if config_url.startswith("sqlite:///") and not path.is_file():
-            raise UsageError(f"--store: there is no {path}; `logagg ingest` makes it")
-        config = bare_config(config_url)
+        if not arguments.store and not Path(STORE_NAME).is_file():
+            raise ConfigError([f"no configuration found, and no {STORE_NAME} in this folder; name one with -c FILE, or "
+                               f"a store with --store URL; `logagg ingest PATH` makes {STORE_NAME}"])
+        config = bare_config(checked_store(arguments.store or f"sqlite:///{STORE_NAME}"))
     return App(config, read_only=True)
 
 

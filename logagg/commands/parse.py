@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         host=arguments.host or machine_host(),
     )
     problems: list[str] = []
-    print_json_lines(parse(arguments.paths, parsing, problems))
+    for rows in parse(arguments.paths, parsing, problems):
+        print_json_lines(rows)
     for problem in problems:
         say(f"logagg: {problem}")
     return 1 if problems else 0

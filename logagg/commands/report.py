@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logagg.commands.options import add_json, add_store, print_json
+from logagg.commands.bars import Bars
+from logagg.commands.options import add_json, add_progress, add_store, print_json
 
 if TYPE_CHECKING:
     from logagg.config import Config, ReportConfig
@@ -33,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                        help="a local day of the report's zone (default: %(default)s)")
     build.add_argument("--out", metavar="DIR", help="where to (default: the configuration's archive)")
     add_store(build)
+    add_progress(build)
     add_json(build)
 
 
@@ -46,8 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     assert config is not None
     report = _report(config, arguments.name)
+    bars = Bars(arguments.progress)
     with App(config) as app:
-        app.folder().fold_all()
+        try:
+            app.folder().fold_all(lambda result: bars.tell("fold", result.chunks, 0))
+        finally:
+            bars.close()
         built = build_report(
             app.store, name=report.name, period=arguments.period, date=_day(arguments.date, report.timezone),
             timezone=report.timezone, packs=[config.packs[name] for name in report.packs], metrics=config.metrics,

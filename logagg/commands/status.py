@@ -47,7 +47,8 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         return
     rows: list[tuple[str, ...]] = [_HEAD]
     rows += [_row(one, one["app"], one["host"], one["path"]) for one in result["streams"]]
-    rows.append(_row(result["totals"], "total", "", f"{result['totals']['streams']:,} streams"))
+    count = result["totals"]["streams"]
+    rows.append(_row(result["totals"], "total", "", f"{count:,} stream{'s' * (count != 1)}"))
     yield from columns(rows)
 
 

@@ -116,8 +116,8 @@ def _check_layout(source: SourceConfig, key: Key, problems: Problems) -> None:
 
 
 def one_line(error: LogaggError) -> str:
-    """An error's message as part of a problem's one line."""
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    """An error's message as part of a problem's one line; a pattern and the mark below it stay out."""
+    return str(error).partition("\n")[0].removeprefix("layout, ")
 
 
 def _check_pack_paths(paths: Sequence[Path], problems: Problems) -> None:

@@ -19,7 +19,7 @@ def machine_zone() -> str:
     """
     for name in (_zone_of_environment(), _zone_of_link(Path("/etc/localtime")), _zone_of_file(Path("/etc/timezone"))):
         if name and is_zone(name):
-            return name
+            return "UTC" if name == "Etc/UTC" else name     # one name for one zone: its days are kept once
     return "UTC"
 
 

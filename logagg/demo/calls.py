@@ -153,7 +153,7 @@ class CallDay:
         """What the media platform writes about a call; one of 120 has a failure there."""
         rng = self._rng
         thread, server = f"sess-{rng.randrange(1, 121):03d}", f"mpp0{rng.randrange(1, 3)}"
-        self.mpp.append((begin - 40 if begin % 1000 > 40 else begin, "INFO", thread, "com.acme.mpp.SessionManager",
+        self.mpp.append((begin, "INFO", thread, "com.acme.mpp.SessionManager",
                          f"Session opened on {server} for callId={call} codec=G.711u", ""))
         if rng.random() < 1 / 120:
             event, text, codes = rng.choice(_MPP_FAILURES)

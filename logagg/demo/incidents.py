@@ -13,6 +13,9 @@ from logagg.demo.days import ZONE_NAME, Day
 
 IVR_HOSTS = ("ivr-app01", "ivr-app02")
 
+RECORD_BYTES_MAX = 1 << 20
+"""The default of a source's `record_bytes_max`."""
+
 Entry = tuple[int, str, str, str, str, str]
 """A record to write: milliseconds since the epoch, level, thread, logger, message (with any further lines) and the
 name of the event that it is, empty where no grammar may claim it."""
@@ -109,7 +112,9 @@ class Truth:
     def count(self, day: Day, host: str, app: str, entries: Sequence[Entry]) -> None:
         """Count the entries that one app on one host writes in one local day."""
         self._by_day[day.date.isoformat()].update(entry[5] for entry in entries if entry[5])
-        self._records[f"{app}@{host}"] += len(entries)
+        too_long = sum(len(entry[4]) > RECORD_BYTES_MAX for entry in entries)
+        self._records[f"{app}@{host}"] += len(entries) - too_long
+        self.rejects[f"{app}@{host}"] += too_long
         self._plan.count(host, entries)
 
     def document(self) -> dict[str, Any]:

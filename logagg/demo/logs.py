@@ -12,6 +12,7 @@ from logagg.demo.days import Day, demo_days
 from logagg.demo.files import WRITERS, LogFiles
 from logagg.demo.incidents import IVR_HOSTS, Entry, Plan, Truth, plan
 from logagg.demo.machines import dialer_day, machine_day, vip_day
+from logagg.demo.texts import THREAD_DUMP
 
 Source = tuple[str, str]     # host, app
 
@@ -30,6 +31,8 @@ def write_logs(root: Path, *, days: int, seed: int, until: date,
     for day in all_days:
         last = day is all_days[-1]
         for source, entries in _entries(seed, day, incidents, last).items():
+            if day is all_days[0] and source == (IVR_HOSTS[0], "xivr"):
+                entries.append((day.at("04:10") + 417, "WARN", "watchdog", "Watchdog", THREAD_DUMP, ""))
             entries += over.pop(source, [])
             entries.sort(key=itemgetter(0))
             entries, over[source] = _split(entries, day.end_ms)
@@ -39,7 +42,7 @@ def write_logs(root: Path, *, days: int, seed: int, until: date,
         on_day(day.date)
     for (host, app), file in files.items():
         file.close()
-        truth.rejects[f"{app}@{host}"] = file.rejects
+        truth.rejects[f"{app}@{host}"] += file.rejects
     document = truth.document()
     text = json.dumps(document, indent=1, ensure_ascii=False)
     (root / "truth.json").write_text(f"{text}\n", encoding="utf-8")

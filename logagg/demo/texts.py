@@ -87,6 +87,12 @@ NOISE_RARE = (
     ("INFO", "Banner", "Maintenance text changed to:\n  We are closed on Thanksgiving.\n\n  (second paragraph, 2026)"),
 )
 
+THREAD_DUMP = "Thread dump of 9,000 waiting tasks:\n" + "\n".join(
+    f"\tat com.acme.queue.Worker.await(Worker.java:{number}) - waiting on <0x{number * 7919:016x}> "
+    "(a java.util.concurrent.locks.AbstractQueuedSynchronizer$ConditionObject)" for number in range(1, 9001)
+)
+"""Longer than a record may be (1 MiB): it becomes a reject."""
+
 JVM_BANNER = (
     "Picked up JAVA_TOOL_OPTIONS: -Dlog4j2.formatMsgNoLookups=true -Xmx2g",
     "OpenJDK 64-Bit Server VM warning: Option UseConcMarkSweepGC was deprecated in version 9.0",

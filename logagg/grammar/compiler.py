@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from logagg.errors import GrammarError
-from logagg.grammar.dateformat import DateError
+from logagg.grammar.dateformat import DateError, parse_zone
 from logagg.grammar.dates import DateFormat
 from logagg.grammar.pattern import Converter, Piece, Text, parse_pattern, refuse
 
@@ -29,7 +29,7 @@ _NUMBERS = {"sequenceNumber", "relative", "threadId", "threadPriority", "nano"}
 _NAMES = {"logger", "class", "method", "file", "fqcn"}
 _FREE = {"thread", "mdc", "ndc", "marker", "markerSimpleName", "location"}
 _FIXED = {"line": rb"(?:-?\d{1,10}|\?)?", "pid": rb"[^\s]{1,64}?", "endOfBatch": rb"(?:true|false)",
-          "uuid": rb"[0-9a-fA-F-]{36}", "blanks": rb" ++"}
+          "uuid": rb"[0-9a-fA-F-]{36}"}
 _PLAIN = rb"[^\[\]\n]{0,1024}+"
 _BALANCED = _PLAIN
 for _ in range(3):
@@ -77,6 +77,10 @@ class Layout:
 def compile_layout(text: str, dialect: str = "log4j2", timezone: str = "UTC", encoding: str = "utf-8") -> Layout:
     """Compile a layout; GrammarError with the column of what cannot be used. Cached per process."""
     _check_encoding(encoding)
+    try:
+        parse_zone(timezone)
+    except DateError as error:
+        raise GrammarError(str(error)) from None
     return _Compiler(text, dialect, timezone, encoding).layout()
 
 
@@ -159,8 +163,10 @@ class _Compiler:
         return regex + (b")" if free else b"")
 
     def _field(self, piece: Converter, left: Piece | None, right: Piece | None) -> bytes:
-        if piece.name in ("blanks", "throwable"):
-            return _FIXED.get(piece.name, b"")
+        if piece.name == "blanks":
+            return rb" *+" if "0" in piece.options else rb" ++"
+        if piece.name == "throwable":
+            return b""
         group = f"f{len(self._fields)}"
         self._fields[group] = Field(group, piece)
         return self._value(piece, group, left, right)
@@ -268,7 +274,7 @@ def _last_line(after: list[Piece]) -> list[Piece]:
 
 def _cut_trace(tail: bytes) -> bytes:
     """The last line of a shortened stack trace, behind which the next head stands without a line end."""
-    frame = rb"[ \t]+at [^\n]{1,%d}?\)(?: ~?\[[^\]\n]{0,256}\])?" % FREE_BYTES_MAX
+    frame = rb"[ \t]{1,16}at [^\n]{1,%d}?\)(?: ~?\[[^\]\n]{0,256}\])?" % FREE_BYTES_MAX
     first = rb"[^\s:]{1,%d}+(?:: [^\n]{0,%d}?)?" % (NAME_BYTES_MAX, FREE_BYTES_MAX)
     return b"%s|%s ?%s" % (frame, tail, first)
 

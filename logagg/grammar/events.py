@@ -122,7 +122,7 @@ def _keyed(wordings: Sequence[AnyWording], key_bytes_min: int) -> _Dispatch[tupl
     long = [one for one in wordings if min(map(len, one.prefixes)) >= key_bytes_min]
     key_bytes = min((len(prefix) for one in long for prefix in one.prefixes), default=key_bytes_min)
     keys = {prefix[:key_bytes] for one in long for prefix in one.prefixes}
-    by_key = {key: tuple(one for one in wordings if one not in long or any(map(key.startswith, _cut(one, key_bytes))))
+    by_key = {key: tuple(one for one in wordings if one not in long or key in _cut(one, key_bytes))
               for key in keys}
     return _Dispatch(key_bytes, by_key, tuple(one for one in wordings if one not in long))
 

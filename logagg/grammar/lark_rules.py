@@ -17,7 +17,7 @@ from lark.grammar import NonTerminal, Terminal
 from lark.lexer import PatternStr
 from lark.load_grammar import PrepareLiterals, load_grammar
 
-from logagg.errors import GrammarError
+from logagg.grammar.grammar_text import GrammarText
 from logagg.grammar.regular import EMPTY, Alt, Field, Hole, Lazy, Loop, Node, Text, alt, nullable, parse, seq
 
 INTEGERS = frozenset({"INT", "SIGNED_INT"})
@@ -52,44 +52,21 @@ class _Use(NamedTuple):
 Env = dict[str, _Use]
 
 
-class Source:
-    """A grammar's text and where it comes from, for errors with a place."""
-
-    def __init__(self, text: str, name: str, path: str) -> None:
-        self.text = text
-        self.where = path or name
-
-    def error(self, what: str, *words: str, line: int = 0, column: int = 0) -> GrammarError:
-        """An error at the line given, else at the definition of words[0], or at words[1] behind it, and so on."""
-        if not line and words:
-            line, column = self._place(words)
-        place = f":{line}:{column}" if line else ""
-        return GrammarError(f"{self.where}{place}: {what}")
-
-    def _place(self, words: Sequence[str]) -> tuple[int, int]:
-        definition = re.search(rf"^[?!]*{re.escape(words[0])}\b(?=[^\n]*:)", self.text, re.MULTILINE)
-        at = definition.start() if definition else -1
-        for word in words[1:] if definition else words:
-            found = re.compile(rf"(?<![\w\"])(?:{re.escape(word)})(?!\w)").search(self.text, max(at, 0) + (at >= 0))
-            at = found.start() if found else at
-        if at < 0:
-            return 0, 0
-        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
-
-
 def read_events(text: str, name: str, path: str) -> list[Event]:
     """The events of a grammar in their order. GrammarError for what is no event grammar."""
-    source = Source(text, name, path)
+    source = GrammarText(text, path or name)
     try:
         grammar, _ = load_grammar(text, path or name, [], False)  # type: ignore[no-untyped-call]
         terminals, _, _ = grammar.compile(["start"], "*")
     except (LarkError, OSError, re.error, AssertionError, ValueError) as error:
-        raise _translated(error, source) from None
+        raise source.translated(error) from None
     if grammar.ignore:
         raise source.error("%ignore has no place in an event grammar, which reads every character; write the "
                            "text to skip into the rules", "%ignore")
     rules = {rule: (params, PrepareLiterals().transform(tree), options)
              for rule, params, tree, options in grammar.rule_defs if tree is not None}
+    if "start" not in rules:
+        raise source.error("the rule start is missing; add start: and the names of the events, with | between them")
     return list(_Builder(source, rules, {one.name: one.pattern.to_regexp() for one in terminals}).events())
 
 
@@ -99,7 +76,7 @@ def short(name: str) -> str:
 
 
 class _Builder:
-    def __init__(self, source: Source, rules: dict[str, Any], terminals: dict[str, str]) -> None:
+    def __init__(self, source: GrammarText, rules: dict[str, Any], terminals: dict[str, str]) -> None:
         self._source = source
         self._rules = rules
         self._terminals = terminals
@@ -258,30 +235,3 @@ def _field(name: str, parts: Sequence[_Part]) -> _Part:
     value = _joined(parts[first:last])
     nodes = [part.node for part in parts]
     return _Part(seq([*nodes[:first], Field(name, value.kind, value.node), *nodes[last:]]), True, str)
-
-
-def _translated(error: Exception, source: Source) -> GrammarError:
-    """Lark's own complaint with its place, and what to do."""
-    text = str(error).strip()
-    if isinstance(error, FileNotFoundError):
-        missing = str(error.filename or "").removesuffix(".lark")
-        return source.error(f"there is no grammar {missing!r} to import from; expected common, or a .lark file beside "
-                            "this one, written %import .file.RULE", "%import")
-    if place := re.search(r"(?:,? at)? line (\d+),? column (\d+)", text):
-        what = text[: place.start()].replace("Unexpected input", "cannot be read as a Lark grammar")
-        return source.error(_lowered(what) + "; see https://lark-parser.readthedocs.io/en/stable/grammar.html",
-                            line=int(place[1]), column=int(place[2]))
-    if used := re.fullmatch(r"(?:Rule|Terminal|Template) '(\w+)' used but not defined \(in (?:rule|terminal) (\w+)\)",
-                            text):
-        hint = "import it from common or define it" if used[1].isupper() else "define it, or write text in quotes"
-        return source.error(f"{used[1]} is used, but not defined; {hint}", used[2], used[1])
-    if "undefined rule: NonTerminal('start')" in text:
-        return source.error("the rule start is missing; add start: and the names of the events, with | between them")
-    words = re.findall(r"(?<![\w'])_?[a-zA-Z][a-zA-Z0-9_]*(?=')|(?<=rule )\w+|(?<=template )\w+", text)
-    return source.error(_lowered(text.splitlines()[0] if text else type(error).__name__), *words[:1])
-
-
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-

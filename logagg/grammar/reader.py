@@ -150,10 +150,9 @@ def _find(layout: Layout | None, block: bytes, mid: bool) -> _Found:
     """All heads of a block, which begins a line unless `mid`."""
     if layout is None:
         return _Found((), {})
-    shift = 0 if mid else 1
-    size = len(block)
-    rows = [(match.start(1) - shift, *match.groups()) for match in layout.scan.finditer(block if mid else b"\n" + block)]
-    while rows and rows[-1][0] >= size:  # a layout that matches the empty line behind the end
+    text, shift = (block, 0) if mid else (b"\n" + block, 1)
+    rows: list[tuple[Any, ...]] = [(match.start(1) - shift, *match.groups()) for match in layout.scan.finditer(text)]
+    while rows and rows[-1][0] >= len(block):  # a layout that matches the empty line behind the end
         rows.pop()
     if not rows:
         return _Found((), {})

@@ -8,11 +8,14 @@ Log4j's `ThrowableProxyRenderer`): a first line `class.Name: text`, frames `\\ta
 import re
 from functools import lru_cache
 
-_PART = rb"[A-Za-z_$\x80-\xff][\w$\x80-\xff-]*"
+_PART = rb"[A-Za-z_$\x80-\xff][\w$\x80-\xff]{0,128}"
 _NAME = rb"(?:%s[./]){0,64}[\w$\x80-\xff]{0,256}(?:Exception|Error|Throwable|Failure|Fault|ThreadDeath)" % _PART
-_HEADER = rb"(?<![\w.$/])(?P<header>%s(?=:?[ \t]*[\r\n]|:?\Z|: |\|))" % _NAME
+_HEADER = rb"(?<![\w.$/-])(?P<header>%s(?=:?[ \t]*[\r\n]|:?\Z|: |\|))" % _NAME
 _ODD_HEADER = rb"(?P<header>(?!at |Caused by:|\.\.\. )[^\s][^\n]*)\n(?:[ \t\r]*\n)*[ \t]+at [^\n]"
 _LAST_LINE = re.compile(rb"\s*(?:at [^\n]|\.\.\. |Caused by: |Suppressed: |Wrapped by: |\[CIRCULAR REFERENCE)")
+
+BEFORE_BYTES_MAX = 8192
+"""What is printed between message and exception is shorter."""
 
 
 @lru_cache(maxsize=512)
@@ -26,17 +29,12 @@ def find_exception(text: bytes, before: bytes, separator: bytes = b"\n") -> tupl
     """The place of the exception in a record's text from the message on: where the message ends, where the
     exception begins, and the match of `before`, the regex of what is printed between them. None: no exception.
     """
+    end = len(text.rstrip(b"\r\n" + separator))
+    last_line = text.rfind(separator, 0, end) + len(separator) if separator in text[:end] else 0
     strict, odd = _patterns(before)
-    for pattern in (strict, odd):
-        if pattern is None:
-            continue
-        for match in pattern.finditer(text):
-            if _is_trace(text[match.start("header"):], separator):
-                return match.start(), match.start("header"), match
-    return None
-
-
-def _is_trace(text: bytes, separator: bytes) -> bool:
-    """Whether the text is one throwable to its end: a single line, or one whose last line belongs to a stack trace."""
-    lines, _, last = text.rstrip(b"\r\n" + separator).rpartition(separator)
-    return not lines or bool(_LAST_LINE.match(last))
+    if _LAST_LINE.match(text, last_line, end):
+        match = strict.search(text) or (odd.search(text) if odd else None)
+    else:  # no stack trace: only a last line that is a throwable's first line
+        match = strict.search(text, max(0, last_line - BEFORE_BYTES_MAX))
+        match = match if match and match.start("header") >= last_line else None
+    return (match.start(), match.start("header"), match) if match else None

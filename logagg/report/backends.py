@@ -18,7 +18,8 @@ def _backend(now: Row) -> tuple[Cell, ...]:
     return (
         pair(now["calls"], before["calls"]),
         pair(now["failures"], before["failures"], worse=1),
-        pair(now["failure_rate"], before["failure_rate"], "ratio", worse=1),
+        pair(now["failure_rate"], before["failure_rate"], "ratio", worse=1,
+             wholes=(now["calls"], before["calls"])),
         pair(now["median_ms"], before["median_ms"], "distribution", "ms", worse=1),
         pair(now["p95_ms"], before["p95_ms"], "distribution", "ms", worse=1),
     )
@@ -45,7 +46,8 @@ def _by(rows: Sequence[Row], names: Sequence[str], label: str) -> Table:
     for key, (now, before) in sorted(calls.items(), key=lambda item: (names.index(item[0][0]), -item[1][0], item[0])):
         failed = failures.get(key, (0, 0))
         cells = [Cell(title(key[0])), Cell(key[1]), pair(now, before), pair(*failed, worse=1),
-                 pair(failed[0] / now if now else None, failed[1] / before if before else None, "ratio", worse=1)]
+                 pair(failed[0] / now if now else None, failed[1] / before if before else None, "ratio", worse=1,
+                      wholes=(now, before))]
         if times:
             cells += _times(times.get((key[0], key[1])))
         lines.append(tuple(cells))

@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 59.95:
-        return f"{seconds:.3g} s"
+        return f"{seconds:#.3g} s"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
@@ -82,8 +82,9 @@ def worse_when(metric: str) -> int:
 
 
 def change(now: Number, before: Number, kind: str = "counter", unit: str = "1", *,
-           worse: int = 0) -> Change | None:
-    """What changed since the period before; None where either has no data. `worse` as `worse_when` answers."""
+           worse: int = 0, wholes: tuple[int, int] = (0, 0)) -> Change | None:
+    """What changed since the period before; None where either has no data. `worse` as `worse_when` answers;
+    `wholes` are what two ratios are shares of."""
     if now is None or before is None:
         return None
     difference = now - before
@@ -95,20 +96,28 @@ def change(now: Number, before: Number, kind: str = "counter", unit: str = "1", 
     if before and kind != "ratio":
         short = _relative(now, before)
         text = f"{text} ({short})"
-    tone = ("worse" if difference * worse > 0 else "better") if worse and _notable(now, before, kind) else ""
+    tone = ("worse" if difference * worse > 0 else "better") if worse and _notable(now, before, kind, wholes) else ""
     return Change("▲" if difference > 0 else "▼", text, short, tone)
 
 
-def _notable(now: int | float, before: int | float, kind: str) -> bool:
-    """Whether a change is large enough to judge: not small beside the number before, and, for counts of independent
-    events (Poisson), beyond one and a half standard deviations."""
+def _notable(now: int | float, before: int | float, kind: str, wholes: tuple[int, int]) -> bool:
+    """Whether a change is large enough to judge: not small beside the number before, and beyond what chance brings.
+
+    Chance is what brings such a difference in one of twenty pairs of like days (one-sided, 1.645 standard errors):
+    for counts as if events were independent (Poisson), for shares by the two-proportion z-test.
+    """
     difference = abs(now - before)
     if difference < _NOTABLE.get(kind, 0.1) * abs(before):
         return False
-    return kind != "counter" or difference >= 1.5 * sqrt(abs(before) + 1)
+    if kind == "counter":
+        return difference >= 1.645 * sqrt(now + before)
+    if kind == "ratio" and all(wholes):
+        share = min(1.0, (now * wholes[0] + before * wholes[1]) / sum(wholes))
+        return difference >= 1.645 * sqrt(share * (1 - share) * (1 / wholes[0] + 1 / wholes[1]))
+    return True
 
 
-def total(values: Iterable[Number]) -> Number:
+def total(values: Iterable[int | None]) -> int | None:
     """The sum of what is there; null where nothing is."""
     present = [value for value in values if value is not None]
     return sum(present) if present else None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from logagg.report.backends import backend_breakdowns, backend_table
-from logagg.report.numbers import Number, number, percent, total
+from logagg.report.numbers import number, percent, total
 from logagg.report.quality import Chart, hour_charts, hour_table, ledger_tables, source_table
 from logagg.report.tables import Cell, Row, Table, breakdowns, compared, measures, pair, title, totals
 
@@ -123,11 +123,11 @@ def _backend_figures(backends: Sequence[Row]) -> list[Figure]:
     rates = [part / whole if whole and part is not None else None for part, whole in zip(failed, calls, strict=True)]
     return [
         Figure("Backend calls", pair(*calls)),
-        Figure("Backend failure rate", pair(rates[0], rates[1], "ratio", worse=1)),
+        Figure("Backend failure rate", pair(rates[0], rates[1], "ratio", worse=1, wholes=calls)),
     ]
 
 
-def _both(backends: Sequence[Row], key: str) -> tuple[Number, Number]:
+def _both(backends: Sequence[Row], key: str) -> tuple[int | None, int | None]:
     """The sum over all backends, and that of the day before."""
     return total(row[key] for row in backends), total(row["previous"][key] for row in backends)
 

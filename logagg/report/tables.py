@@ -15,6 +15,8 @@ ROWS_MAX = 12
 _CAPITALS = frozenset({"api", "asr", "das", "db", "esp", "ftp", "http", "id", "ivr", "jvm", "mpp", "mti", "sql", "tts",
                        "url", "vip"})
 
+_APART = {"appserver": "app server", "promptserver": "prompt server"}
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -49,7 +51,7 @@ class Table:
 
 def title(metric: str) -> str:
     """A metric's name as people read it: das_failure_rate -> "DAS failure rate"."""
-    words = [word.upper() if word in _CAPITALS else word for word in metric.split("_")]
+    words = [word.upper() if word in _CAPITALS else _APART.get(word, word) for word in metric.split("_")]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
 
@@ -58,12 +60,15 @@ def compared(row: Row, stat: str = "value") -> Cell:
     """One statistic of a data.json row with what it was in the period before."""
     kind = row["kind"] if stat != "count" else "counter"
     unit = row["unit"] if stat != "count" else "1"
-    return pair(row[stat], row["previous"][stat], kind, unit, worse=worse_when(row["metric"]))
+    return pair(row[stat], row["previous"][stat], kind, unit, worse=worse_when(row["metric"]),
+                wholes=(row["count"], row["previous"]["count"]))
 
 
-def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, worse: int = 0) -> Cell:
-    """A value and the one of the period before."""
-    return Cell(number(now, kind, unit), number(before, kind, unit), change(now, before, kind, unit, worse=worse))
+def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, worse: int = 0,
+         wholes: tuple[int | None, int | None] = (0, 0)) -> Cell:
+    """A value and the one of the period before; `worse` and `wholes` as `numbers.change` takes them."""
+    changed = change(now, before, kind, unit, worse=worse, wholes=(wholes[0] or 0, wholes[1] or 0))
+    return Cell(number(now, kind, unit), number(before, kind, unit), changed)
 
 
 def totals(rows: Iterable[Row]) -> dict[str, Row]:

@@ -3,23 +3,24 @@
 A bucket is a function of what lies below it: a minute of its partials, a quarter of its minutes, an hour of its
 quarters, a day of its hours (of its quarters in zones like Kolkata's), a week or month of its days. Since Stats merge
 in any order and exactly, every way down gives the same. A fold takes chunks that are not folded, computes the windows
-of their minutes anew, level by level, and marks the chunks when all levels are written. After a crash anywhere the
+of their minutes anew, upwards, and marks the chunks when all levels are written. After a crash anywhere the
 next fold does the same again; its cost depends on the partials of the dirty windows, not on events.
 
 Two folders may work at once. The windows' `records` buckets are guards: every write of a window includes that bucket,
 changed or not, under the revision that was read before anything else of the window. Who loses reads everything anew.
 
 Windows that are wholly below the freeze horizon (document "horizon"/"freeze", {"minute": …}) are left alone. The
-horizon is read behind the data, and whoever expires raises it before deleting: so data that was read is whole.
+horizon is read again behind the data, and whoever expires raises it before deleting: so data that was read is whole.
 
 Beyond a metric's `label_limit` the label sets of a day, week or month with the smallest counts (the later text, where
 equal) become one row, whose labels all say "__other__": its numbers are exact, the names in it are lost.
 """
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from logagg.errors import StoreError
 from logagg.interfaces import Store
@@ -32,11 +33,16 @@ from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE, ZONED, end_of, start
 OTHER = "__other__"
 MARKS_MAX = 1000
 ATTEMPTS_MAX = 100
-WINDOWS_MAX = {"minute": 240, "quarter": 96, "hour": 96, "day": 8, "week": 4, "month": 2}
+MINUTES_MAX = 240
+WINDOWS_MAX = {"day": 8, "week": 4, "month": 2}
 """How many windows are computed and written together, which bounds memory and transactions."""
 
 Rows = dict[str, Stat]
 """labels (canonical JSON) -> Stat"""
+
+_NOWHERE = -10**9
+_Computed = dict[int, dict[str, Rows]]
+"""start -> metric -> rows"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +92,34 @@ class Folder:
         dirty = sorted({minute for mark in marks for minute in mark.dirty if FIRST_MINUTE <= minute < LAST_MINUTE})
         written = self._fold_minutes(dirty)
         self._store.fold({}, marks)
-        frozen = bisect_right(dirty, self._horizon() - 1)
+        frozen = bisect_left(dirty, self._horizon())
         return FoldResult(len(marks), len(dirty) - frozen, frozen, written)
 
     def _fold_minutes(self, dirty: Sequence[int]) -> int:
-        """Recompute all windows that hold one of these minutes; how many buckets were written."""
-        quarters = _windows("quarter", dirty)
-        written = self._level("minute", "", dirty)
-        written += self._level("quarter", "", quarters)
-        written += self._level("hour", "", _windows("hour", quarters))
+        """Recompute all windows that hold one of these minutes; how many buckets were written.
+
+        `touched` are the guard and the metrics that the dirty minutes have or had: no other can have changed.
+        """
+        touched = {RECORDS.name}
+        written = 0
+        for _, minutes in groupby(dirty, lambda minute: minute // MINUTES_MAX):
+            written += self._write("minute", "", list(minutes), touched, above=("quarter", "hour"))
+        quarters = _starts("quarter", dirty)
         # Read only now: a zone that was taken up before this sees these hours here, one that is taken up later
         # finds them in the store.
         for zone in self._store.documents("zone"):
-            written += self._zone(zone, quarters)
+            written += self._fold_zone(zone, quarters, touched)
         return written
 
-    def _zone(self, zone: str, quarters: Iterable[int], *, frozen_too: bool = False) -> int:
+    def _fold_zone(self, zone: str, quarters: Iterable[int], touched: set[str], *, frozen_too: bool = False) -> int:
         """Recompute the days, weeks and months of a zone that hold one of these quarters."""
-        days = _windows("day", quarters, zone)
-        return sum(self._level(step, zone, _windows(step, days, zone), frozen_too=frozen_too) for step in ZONED)
+        days = _starts("day", quarters, zone)
+        written = 0
+        for step, size in WINDOWS_MAX.items():
+            starts = _starts(step, days, zone)
+            for at in range(0, len(starts), size):
+                written += self._write(step, zone, starts[at:at + size], touched, frozen_too=frozen_too)
+        return written
 
     def _take_up(self, zone: str) -> None:
         """Fold the days of a zone that is new to this store from the hours that there are."""
@@ -113,27 +128,38 @@ class Folder:
             return
         if not known:
             self._store.put_document("zone", zone, 0, {"ready": False})
-        hours = [key.start for key, _ in
-                 self._store.buckets("hour", "", FIRST_MINUTE, LAST_MINUTE, metric=RECORDS.name)]
-        self._zone(zone, (quarter for hour in hours for quarter in range(hour, hour + 60, 15)), frozen_too=True)
+        quarters: set[int] = set()
+        touched = {RECORDS.name}
+        for key, _ in self._store.buckets("hour", "", FIRST_MINUTE, LAST_MINUTE):
+            touched.add(key.metric)
+            quarters.update(range(key.start, key.start + 60, 15))
+        self._fold_zone(zone, quarters, touched, frozen_too=True)
         self._store.put_document("zone", zone, None, {"ready": True})
 
-    def _level(self, step: str, zone: str, starts: Sequence[int], *, frozen_too: bool = False) -> int:
-        size = WINDOWS_MAX[step]
-        return sum(self._write(_Windows(step, zone, starts[at:at + size]), frozen_too)
-                   for at in range(0, len(starts), size))
+    def _write(self, step: str, zone: str, starts: Sequence[int], touched: set[str], *, above: Sequence[str] = (),
+               frozen_too: bool = False) -> int:
+        """Compute these windows and those `above` that hold them, and write all; how many buckets were written.
 
-    def _write(self, windows: "_Windows", frozen_too: bool) -> int:
-        """Compute and write some windows; how many buckets were written."""
+        Tried again until the horizon has not moved meanwhile and no other folder was faster.
+        """
         for _ in range(ATTEMPTS_MAX):
-            stored = self._stored(windows)
-            computed = self._computed(windows)
-            horizon = FIRST_MINUTE if frozen_too else self._horizon()
-            changes = {key: bucket for start, end in zip(windows.starts, windows.ends, strict=True) if end > horizon
-                       for key, bucket in _changes(windows, start, stored.get(start, {}), computed.get(start, {}))}
-            if self._store.fold(changes, ()):
+            horizon = self._horizon()
+            kept = [start for start in starts if frozen_too or end_of(step, start, zone) > horizon]
+            if not kept:
+                return 0
+            changes: dict[BucketKey, Bucket] = {}
+            levels = [_Windows(step, zone, kept), *(_Windows(upper, "", _starts(upper, kept)) for upper in above)]
+            stored = [self._stored(windows) for windows in levels]
+            below: _Computed = {}
+            for windows, there in zip(levels, stored, strict=True):
+                below = self._computed(windows, below, touched)
+                if windows.step == "minute":
+                    touched.update(*there.values(), *below.values())
+                for start in windows.starts:
+                    changes.update(_changes(windows, start, there[start], below.get(start, {}), touched))
+            if self._horizon() == horizon and self._store.fold(changes, ()):
                 return len(changes)
-        raise StoreError(f"folding {windows.step} buckets lost {ATTEMPTS_MAX} races in a row; "
+        raise StoreError(f"folding {step} buckets lost {ATTEMPTS_MAX} races in a row; "
                          "nothing is lost, but expected are a few aggregators on one store, not dozens")
 
     def _horizon(self) -> int:
@@ -154,20 +180,23 @@ class Folder:
             metrics[RECORDS.name] = guards[start]
         return found
 
-    def _computed(self, windows: "_Windows") -> dict[int, dict[str, Rows]]:
-        """start -> metric -> rows, from the level below."""
-        found: dict[int, dict[str, Rows]] = {}
+    def _computed(self, windows: "_Windows", below: "_Computed", touched: set[str]) -> "_Computed":
+        """The windows' content from the level below: from `below` what was computed just now, the rest as stored."""
+        found: _Computed = {start: {} for start in windows.starts}
         if windows.step == "minute":
             for partial in self._store.partials(windows.starts):
-                add_partial(found.setdefault(partial.minute, {}), partial.data)
+                add_partial(found[partial.minute], partial.data)
             return found
-        for start, end in windows.runs():
+        for source, metrics in below.items():
+            window = windows.holding(source)
+            for metric, rows in metrics.items():
+                _add_rows(found[window].setdefault(metric, {}), rows.items())
+        for start, end in windows.missing(below):
             for key, bucket in self._store.buckets(*windows.source(), start, end):
                 window = windows.holding(key.start)
-                if window is not None:
-                    rows = found.setdefault(window, {}).setdefault(key.metric, {})
-                    for labels, data in bucket.rows.items():
-                        add_stat(rows, labels, Stat.from_bytes(data))
+                if window in found and key.start not in below and key.metric in touched and bucket.rows:
+                    rows = found[window].setdefault(key.metric, {})
+                    _add_rows(rows, ((labels, Stat.from_bytes(data)) for labels, data in bucket.rows.items()))
         if windows.step in ZONED:
             return {start: {metric: limit_labels(rows, self._metrics.get(metric)) for metric, rows in metrics.items()}
                     for start, metrics in found.items()}
@@ -185,17 +214,20 @@ class _Windows:
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """Few ranges [start, end) that cover the windows; windows near each other share one."""
-        start = None
-        for here, end, following in zip(self.starts, self.ends, [*self.starts[1:], None], strict=True):
-            start = here if start is None else start
-            if following is None or following - end > 10 * (end - here):
-                yield start, end
-                start = None
+        return _runs(zip(self.starts, self.ends, strict=True), 10)
 
-    def holding(self, minute: int) -> int | None:
-        """The start of the window that holds a minute."""
+    def missing(self, computed: "_Computed") -> Iterator[tuple[int, int]]:
+        """The ranges of the level below that are needed and not computed."""
+        if not computed:
+            return self.runs()
+        length = 15 if self.step == "hour" else 1
+        return _runs((source, source + length) for start, end in zip(self.starts, self.ends, strict=True)
+                     for source in range(start, end, length) if source not in computed)
+
+    def holding(self, minute: int) -> int:
+        """The start of the window that holds a minute, or _NOWHERE."""
         i = bisect_right(self.starts, minute) - 1
-        return self.starts[i] if i >= 0 and minute < self.ends[i] else None
+        return self.starts[i] if i >= 0 and minute < self.ends[i] else _NOWHERE
 
     def source(self) -> tuple[str, str]:
         """The step and zone of the buckets below."""
@@ -207,15 +239,35 @@ class _Windows:
         return ("quarter" if self.step == "hour" else "minute"), ""
 
 
-def _windows(step: str, minutes: Iterable[int], zone: str = "") -> list[int]:
+def _runs(windows: Iterable[tuple[int, int]], gap_max: int = 0) -> Iterator[tuple[int, int]]:
+    """Put windows together that follow each other with at most `gap_max` times their length between them."""
+    run: tuple[int, int] | None = None
+    for start, end in windows:
+        if run is not None and start - run[1] <= gap_max * (end - start):
+            run = (run[0], end)
+            continue
+        if run is not None:
+            yield run
+        run = (start, end)
+    if run is not None:
+        yield run
+
+
+def _starts(step: str, minutes: Iterable[int], zone: str = "") -> list[int]:
     """The starts of the windows that hold these minutes, once each, rising."""
     return sorted({start_of(step, minute, zone) for minute in minutes})
 
 
-def _changes(windows: _Windows, start: int, stored: Mapping[str, Bucket],
-             computed: Mapping[str, Rows]) -> Iterator[tuple[BucketKey, Bucket]]:
-    """The buckets of one window that differ from what is stored, and its guard. What has vanished becomes empty."""
-    for metric in sorted({RECORDS.name, *stored, *computed}):
+def _add_rows(into: Rows, rows: Iterable[tuple[str, Stat]]) -> None:
+    for labels, stat in rows:
+        add_stat(into, labels, stat)
+
+
+def _changes(windows: _Windows, start: int, stored: Mapping[str, Bucket], computed: Mapping[str, Rows],
+             touched: set[str]) -> Iterator[tuple[BucketKey, Bucket]]:
+    """The touched buckets of one window that differ from what is stored, and its guard. What has vanished becomes
+    empty."""
+    for metric in sorted(touched):
         old = stored.get(metric, Bucket(0, {}))
         rows = {labels: stat.to_bytes() for labels, stat in sorted(computed.get(metric, {}).items())}
         if metric == RECORDS.name or rows != dict(old.rows):

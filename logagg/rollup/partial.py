@@ -228,16 +228,19 @@ def merge_partials(datas: Iterable[bytes]) -> _Merged:
 
 def add_partial(merged: _Merged, data: bytes) -> None:
     """Merge one partial's data into `merged`."""
-    for metric, rows in json.loads(data).items():
+    for metric, rows in json.loads(data.decode()).items():
         into = merged.setdefault(metric, {})
         for labels, content in rows.items():
-            add_stat(into, labels, Stat.from_json(content))
+            stat = Stat.from_json(content)
+            if labels in into:
+                into[labels].add(stat)
+            else:
+                into[labels] = stat
 
 
 def add_stat(rows: dict[str, Stat], labels: str, stat: Stat) -> None:
-    """Merge a Stat, which is the caller's own, into the row of its labels."""
+    """Merge a Stat, which is left as it is, into the row of its labels."""
     present = rows.get(labels)
     if present is None:
-        rows[labels] = stat
-    else:
-        present.add(stat)
+        present = rows[labels] = Stat()
+    present.add(stat)

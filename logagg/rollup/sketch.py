@@ -20,6 +20,7 @@ from typing import Any
 
 EXACT_MAX = 1000
 VALUE_MAX = 10**18  #: steps; partial.py leaves out what is larger
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _bin_bounds() -> tuple[list[int], list[int]]:
@@ -107,19 +108,25 @@ class Stat:
         if not other.size:
             return
         assert other.min is not None and other.max is not None
-        self.min = other.min if self.min is None else min(self.min, other.min)
-        self.max = other.max if self.max is None else max(self.max, other.max)
+        if self.min is None or other.min < self.min:
+            self.min = other.min
+        if self.max is None or other.max > self.max:
+            self.max = other.max
+        if not self.size:
+            self.values, self.bins = dict(other.values), dict(other.bins)
+        else:
+            _count_in(self.values, other.values)
+            _count_in(self.bins, other.bins)
         self.size += other.size
-        _count_in(self.values, other.values)
-        _count_in(self.bins, other.bins)
         self._settle()
 
     def _settle(self) -> None:
         """Values become bins when there are too many of them."""
         if self.size > EXACT_MAX and self.values:
+            bins = self.bins
             for value, n in self.values.items():
-                number = bin_of(value)
-                self.bins[number] = self.bins.get(number, 0) + n
+                number = bisect_left(_HIGHS, value) + 1 if value > 0 else bin_of(value)
+                bins[number] = bins.get(number, 0) + n
             self.values = {}
 
     @property
@@ -178,11 +185,11 @@ class Stat:
         """Canonical: equal content gives equal bytes."""
         if not self.size and self.sum == self.count:
             return b"%d" % self.count
-        return json.dumps(self.to_json(), separators=(",", ":")).encode()
+        return _encode(self.to_json()).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Stat":
-        return cls.from_json(json.loads(data))
+        return cls(int(data)) if data[:1] != b"[" else cls.from_json(json.loads(data.decode()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stat) and self.to_json() == other.to_json()

@@ -252,7 +252,8 @@ class Follower:
         if not self._still(stream, data, low):
             self.forget("does not hold what was read of it before")
             return None
-        self.size = max(self.size, reached)
+        if reached > self.size:
+            self.size, self.grew_s = reached, now_s
         at_end = reached >= self.size and file.size() is not None
         final = at_end and (final or self.packed)
         quiet_s = now_s - self.grew_s
@@ -260,14 +261,12 @@ class Follower:
         flush = whole or (at_end and quiet_s >= self.source.quiet_ms / 1000)
         payload = data[stream.resume - low :]
         lines_end = stream.resume + payload.rfind(b"\n") + 1
-        if not whole and lines_end > stream.resume:
-            payload = payload[: lines_end - stream.resume]
         reading = Reading(
             Segment(stream, stream.resume, payload, flush=flush, whole=whole, path=self.path), reached, lines_end
         )
         full = reached - stream.end >= self._block_bytes
-        unfinished = lines_end == stream.resume and not whole and not full
-        if unfinished or stream.resume + len(payload) <= stream.end:
+        # An unfinished last line goes along: Ingest leaves it, unless it is longer than a record may be.
+        if (reached if whole or full else lines_end) <= stream.end:
             self._note(reading)
             return None
         return reading

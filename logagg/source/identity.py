@@ -140,7 +140,16 @@ class _Match(Enum):
     REACHES = 2  #: agrees, up to the stream's end at least
 
 
-def identify(facts: Facts, candidates: Sequence[Stream], held: Mapping[str, Holder] | None = None) -> Decision:
+Stored = Callable[[Stream, int], str | None]
+"""The window of a stream's stored bytes that ends at an offset; None where they are not kept any more."""
+
+
+def identify(
+    facts: Facts,
+    candidates: Sequence[Stream],
+    held: Mapping[str, Holder] | None = None,
+    stored: Stored = lambda stream, offset: None,
+) -> Decision:
     """Decide which of the streams with this first line (of the same app and host) a file is.
 
     A file is a stream only if every window that it reaches agrees. Where two readings are possible, nothing is read
@@ -152,7 +161,7 @@ def identify(facts: Facts, candidates: Sequence[Stream], held: Mapping[str, Hold
     copied: list[Stream] = []
     for stream in candidates:
         holder = held.get(stream.id)
-        match = _match(facts, stream, holder)
+        match = _match(facts, stream, holder, stored)
         if match is _Match.REACHES and (holder is None or facts.size > holder.size):
             reached.append(stream)
         elif match is not _Match.DIFFERS:
@@ -166,8 +175,8 @@ def identify(facts: Facts, candidates: Sequence[Stream], held: Mapping[str, Hold
     return New(max((stream.n + 1 for stream in candidates if stream.first_line == facts.line), default=0))
 
 
-def _match(facts: Facts, stream: Stream, holder: Holder | None) -> _Match:
-    """How far a file agrees with a stream, and with the file that holds it, if there is one."""
+def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) -> _Match:
+    """How far a file agrees with a stream, and at its own end with the file that holds it or with what is stored."""
     reaches = facts.size >= stream.end
     at_home = holder is None and stream.path == facts.path
     if at_home and not reaches:
@@ -176,7 +185,12 @@ def _match(facts: Facts, stream: Stream, holder: Holder | None) -> _Match:
         return _Match.DIFFERS  # The generation after the one that left; so short a beginning proves nothing.
     if not agrees(facts, stream):
         return _Match.DIFFERS
-    if holder is not None and facts.size <= holder.size and holder.window(facts.size) != facts.window(facts.size):
+    theirs = None
+    if holder is not None and facts.size <= holder.size:
+        theirs = holder.window(facts.size)
+    elif not reaches:
+        theirs = stored(stream, facts.size)
+    if theirs is not None and theirs != facts.window(facts.size):
         return _Match.DIFFERS  # Alike up to the last common window, but not to the end.
     return _Match.REACHES if reaches else _Match.SHORT
 

@@ -3,9 +3,20 @@
 from collections.abc import Iterable
 
 from logagg.interfaces import Store
+from logagg.raw import decompress
 from logagg.record import Stream
 from logagg.source.follow import NO_LINE, Follower, State
-from logagg.source.identity import Continue, Copy, New, Wait, identify, line_text, new_stream
+from logagg.source.identity import (
+    WINDOW_BYTES,
+    Continue,
+    Copy,
+    New,
+    Wait,
+    identify,
+    line_text,
+    new_stream,
+    window_hash,
+)
 
 
 class Holders:
@@ -49,7 +60,7 @@ def recognise(
         stream for text in texts for stream in store.streams(host=source.host, app=source.app, first_line=text)
     ]
     if candidates or not follower.packed:
-        _decide(follower, line, candidates, holders, now_s)
+        _decide(follower, line, candidates, holders, store, now_s)
     else:
         follower.begin(new_stream(source.app, source.host, follower.path, line, 0))
     holders.add(follower)
@@ -89,7 +100,21 @@ def _key(follower: Follower) -> str:
     return f"{follower.source.app}@{follower.source.host}:{follower.path}"
 
 
-def _decide(follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, now_s: float) -> None:
+def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
+    """The hash of a stream's stored 4 KiB that end at `offset`; None where they are not (all) kept."""
+    at = start = max(0, offset - WINDOW_BYTES)
+    window = b""
+    for chunk in store.chunks(stream=stream.id, start=start, end=offset):
+        if chunk.start > at or not chunk.raw:
+            return None
+        window += decompress(chunk.raw)[at - chunk.start : offset - chunk.start]
+        at = chunk.end
+    return window_hash(window) if at >= offset else None
+
+
+def _decide(
+    follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
+) -> None:
     facts = follower.facts(line, frozenset(stream.end for stream in candidates))
     if facts is None:
         return
@@ -97,7 +122,7 @@ def _decide(follower: Follower, line: bytes, candidates: list[Stream], holders: 
     held = {other.stream.id: other.holder() for other in holding if other.reopen() and other.stream is not None}
     source = follower.source
     follower.copy_of = ""
-    match identify(facts, candidates, held):
+    match identify(facts, candidates, held, lambda stream, offset: stored_window(store, stream, offset)):
         case New(n):
             follower.begin(new_stream(source.app, source.host, follower.path, line, n))
         case Continue(stream):

@@ -6,12 +6,13 @@ not at all. What is handed out is frozen or a copy. Reads answer from the moment
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace as changed
 from typing import Any
 
+from logagg.clock import Clock, SystemClock
 from logagg.interfaces import Committed
-from logagg.record import Bucket, BucketKey, Chunk, Event, Mark, Partial, Stream
+from logagg.record import Bucket, BucketKey, Chunk, Counts, Event, Mark, Partial, Stream
 from logagg.store.checks import check_commit, check_replace, check_steps, counts_change
 
 EXPIRED_MAX = 5000
@@ -21,7 +22,9 @@ _Place = tuple[str, int]
 class MemoryStore:
     """interfaces.Store over dictionaries."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._committed_us: dict[_Place, int] = {}          # chunks and events; what has no time expires by it
         self._lock = threading.RLock()
         self._streams: dict[str, Stream] = {}
         self._chunks: dict[_Place, Chunk] = {}
@@ -73,8 +76,10 @@ class MemoryStore:
         place = (chunk.stream, chunk.start)
         chunk = copy.deepcopy(chunk)
         self._chunks[place] = chunk
+        self._committed_us[place] = self._clock.now_us()
         for event in chunk.events:
             self._events[event.stream, event.offset] = event
+            self._committed_us[event.stream, event.offset] = self._committed_us[place]
         for partial in chunk.partials:
             self._by_minute.setdefault(partial.minute, set()).add(place)
         minutes = dirty | {partial.minute for partial in chunk.partials}
@@ -106,8 +111,9 @@ class MemoryStore:
             dirty = set().union(*(self._drop(chunk) for chunk in there))
             for chunk in chunks:
                 self._put(changed(chunk, revision=revision), dirty if chunk is chunks[0] else set())
-            state = self._streams[stream]
-            self._streams[stream] = changed(state, counts=state.counts + counts_change(there, chunks))
+            state, change = self._streams[stream], counts_change(there, chunks)
+            if change != Counts():                          # a tailer's own state has moved then
+                self._streams[stream] = changed(state, counts=state.counts + change, revision=state.revision + 1)
             return True
 
     def chunks(self, *, stream: str | None = None, from_us: int | None = None, to_us: int | None = None,
@@ -186,19 +192,25 @@ class MemoryStore:
         with self._lock:
             return {
                 "chunks": self._expire_chunks(raw_before_us) if raw_before_us is not None else 0,
-                "events": _expire(self._events, lambda event: event.ts_us is not None
-                                  and events_before_us is not None and event.ts_us < events_before_us),
+                "events": self._expire_events(events_before_us) if events_before_us is not None else 0,
                 "buckets": sum(self._expire_buckets(step, before) for step, before in (buckets_before or {}).items()),
             }
 
     def _expire_chunks(self, before_us: int) -> int:
         old = [chunk for place, chunk in self._chunks.items()
                if not chunk.open and place not in self._unfolded
-               and chunk.ts_to_us is not None and chunk.ts_to_us < before_us][:EXPIRED_MAX]
+               and (self._committed_us[place] if chunk.ts_to_us is None else chunk.ts_to_us) < before_us][:EXPIRED_MAX]
         for chunk in old:
             kept = {(event.stream, event.offset): event for event in self._present(chunk)}
             self._drop(chunk)
             self._events |= kept            # events have a retention of their own
+        return len(old)
+
+    def _expire_events(self, before_us: int) -> int:
+        old = [place for place, event in self._events.items()
+               if (self._committed_us[place] if event.ts_us is None else event.ts_us) < before_us][:EXPIRED_MAX]
+        for place in old:
+            del self._events[place]
         return len(old)
 
     def _expire_buckets(self, step: str, before: int) -> int:
@@ -245,10 +257,3 @@ def _in_time(chunk: Chunk, from_us: int | None, to_us: int | None) -> bool:
 
 def _event_key(event: Event) -> tuple[int, str, int]:
     return (-1 if event.ts_us is None else event.ts_us, event.stream, event.offset)
-
-
-def _expire(items: dict[_Place, Event], is_old: Callable[[Event], bool]) -> int:
-    old = [place for place, item in items.items() if is_old(item)][:EXPIRED_MAX]
-    for place in old:
-        del items[place]
-    return len(old)

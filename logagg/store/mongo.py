@@ -2,7 +2,8 @@
 
 A commit is one multi-document transaction with write concern majority and journal; two writers of one stream meet at
 the stream's own document, where exactly one wins. Nothing else is shared: writers of different streams never wait for
-each other. interfaces.Store says what each method promises.
+each other. One transaction must fit into a fifth of mongod's cache: 50 MB with the smallest, 256 MB.
+interfaces.Store says what each method promises.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -22,9 +22,11 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from logagg.errors import StoreError, StoreVersionError
+
+NAMESPACE_EXISTS = 48
 
 COLLECTIONS: Mapping[str, list[IndexModel]] = {
     "streams": [IndexModel([("host", ASCENDING), ("app", ASCENDING)], name="by_source"),
@@ -46,8 +48,11 @@ def create(db: Database[dict[str, Any]]) -> None:
     present = set(db.list_collection_names())
     for name, indexes in COLLECTIONS.items():
         if name not in present:
-            with suppress(CollectionInvalid):            # another process was first
-                db.create_collection(name)
+            try:
+                db.create_collection(name, check_exists=False)
+            except OperationFailure as problem:
+                if problem.code != NAMESPACE_EXISTS:     # another process was first
+                    raise
         if indexes:
             db[name].create_indexes(indexes)
 

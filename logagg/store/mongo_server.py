@@ -19,8 +19,6 @@ from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     DocumentTooLarge,
-    DuplicateKeyError,
-    InvalidOperation,
     InvalidURI,
     OperationFailure,
     PyMongoError,
@@ -45,7 +43,8 @@ CLIENT_OPTIONS: dict[str, Any] = {                       # each only where the U
     "appname": "logagg"}
 DURABLE = WriteConcern("majority", j=True, wtimeout=15_000)
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
-UNAUTHORIZED, AUTHENTICATION_FAILED, DUPLICATE_KEY, OUT_OF_DISK = 13, 18, 11000, 14031
+UNAUTHORIZED, AUTHENTICATION_FAILED, DUPLICATE_KEY = 13, 18, 11000
+OUT_OF_DISK, TOO_LARGE_FOR_CACHE = 14031, 388
 
 STANDALONE = """store {where}: this mongod is a standalone, and commits need transactions: make it a replica set.
   1. start it with a name for the set (or with `replication: {{replSetName: rs0}}` in mongod.conf):
@@ -161,6 +160,8 @@ class MongoServer:
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
         """Turn the driver's exceptions into StoreError and StoreUnavailable that say what to do."""
+        if self._closed.is_set():
+            raise StoreError(f"store {self.where} is closed")
         try:
             yield
         except (PyMongoError, BSONError) as problem:
@@ -170,19 +171,20 @@ class MongoServer:
 
     def _raise_in_words(self, doing: str, problem: Exception) -> NoReturn:
         where = f"store {self.where}: cannot {doing}"
-        code = problem.code if isinstance(problem, OperationFailure) else None
+        code = _code(problem)
         if code == AUTHENTICATION_FAILED:
             raise StoreError(f"{where}: user, password or authSource is wrong") from problem
         if code == UNAUTHORIZED:
             raise StoreError(f"{where}: this user may not; grant the role readWrite on {self.db.name}") from problem
         if code == OUT_OF_DISK:
             raise StoreUnavailable(f"{where}: the server's disk is full; free some space") from problem
+        if code == TOO_LARGE_FOR_CACHE:
+            raise StoreError(f"{where}: one transaction is too large for the server's cache; commit less at once, or give"
+                             " mongod more (storage.wiredTiger.engineConfig.cacheSizeGB)") from problem
         if isinstance(problem, DocumentTooLarge):
             raise StoreError(f"{where}: a document is above MongoDB's 16 MB: lower record_bytes_max") from problem
         if _passes(problem):
             raise StoreUnavailable(f"{where}: out of reach or busy ({_short(problem)}); try again") from problem
-        if isinstance(problem, InvalidOperation) and self._closed.is_set():
-            raise StoreError(f"store {self.where} is closed") from problem
         raise StoreError(f"{where}: {_short(problem)}") from problem
 
     def close(self) -> None:
@@ -208,11 +210,23 @@ def _may_retry(problem: BaseException | None) -> bool:
 
 def _is_duplicate(problem: PyMongoError) -> bool:
     """Another writer inserted the same _id just now: the next attempt reads it, and answers "moved" or False."""
-    if isinstance(problem, BulkWriteError):
-        return any(error.get("code") == DUPLICATE_KEY for error in (problem.details or {}).get("writeErrors", ()))
-    return isinstance(problem, DuplicateKeyError)
+    return _code(problem) == DUPLICATE_KEY
+
+
+def _write_errors(problem: Exception) -> list[dict[str, Any]]:
+    details = problem.details if isinstance(problem, BulkWriteError) else None
+    return list((details or {}).get("writeErrors", ()))
+
+
+def _code(problem: Exception) -> int | None:
+    """The server's error code, a bulk write's first; https://www.mongodb.com/docs/manual/reference/error-codes/"""
+    for error in _write_errors(problem):
+        return int(error["code"])
+    return problem.code if isinstance(problem, OperationFailure) else None
 
 
 def _short(problem: Exception) -> str:
     """The driver's message without the topology that it appends, which is long."""
+    for error in _write_errors(problem):
+        return str(error.get("errmsg"))[:300]
     return str(problem).partition(", Topology Description")[0].partition(", full error")[0][:300]

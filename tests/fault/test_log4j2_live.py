@@ -12,7 +12,8 @@ import pytest
 
 from logagg.store import open_store
 from tests.conftest import ROOT, missing
-from tests.service import Service
+from tests.mongod import database_url
+from tests.service import Service, stored_streams
 from tests.waiting import until
 
 RECORDS = 200_000
@@ -62,9 +63,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/logagg.db"
-    url: str = request.getfixturevalue("mongod_url")
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/live_{tmp_path.name.replace('-', '_')[-30:]}" + (f"?{query}" if query else "")
+    return database_url(request.getfixturevalue("mongod_url"), f"live_{abs(hash(tmp_path))}")
 
 
 def write(writer: list[str], folder: Path, pause_every: int) -> "subprocess.Popen[bytes]":
@@ -89,11 +88,7 @@ def numbers(store_url: str) -> Iterator[int]:
 
 
 def committed_records(store_url: str) -> int:
-    store = open_store(store_url, read_only=True)
-    try:
-        return sum((s.counts + s.open_counts).records for s in store.streams())
-    finally:
-        store.close()
+    return sum((stream.counts + stream.open_counts).records for stream in stored_streams(store_url))
 
 
 def check_each_once(store_url: str) -> None:

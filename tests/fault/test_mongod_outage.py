@@ -10,7 +10,7 @@ import pytest
 from logagg.store import open_store
 from tests.fault.test_log4j2_live import CONFIG
 from tests.mongod import Mongod
-from tests.service import Service
+from tests.service import Service, stored_streams
 from tests.waiting import until
 
 LINES = 60_000
@@ -23,11 +23,7 @@ def line(i: int) -> str:
 
 
 def committed(url: str) -> int:
-    store = open_store(url, read_only=True)
-    try:
-        return sum((stream.counts + stream.open_counts).records for stream in store.streams())
-    finally:
-        store.close()
+    return sum((stream.counts + stream.open_counts).records for stream in stored_streams(url))
 
 
 @pytest.mark.service

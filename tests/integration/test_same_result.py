@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from logagg.store import open_store
-from tests.service import Service, json_lines, logagg
+from tests.service import Service, json_lines, logagg, stored_streams
 from tests.waiting import until
 
 FROM, TO = "2026-11-18", "2026-11-21"
@@ -46,6 +46,8 @@ def fresh(demo: Path, folder: Path) -> Path:
 def result(config: Path) -> Result:
     span = ("--from", FROM, "--to", TO)
     events = json_lines(logagg("export", "events", *span, config=config).stdout)
+    for event in events:
+        event["path"] = str(Path(event["path"]).relative_to(config.parent))
     rollups = {
         step: json_lines(logagg("export", "rollups", *span, "--step", step, config=config).stdout)
         for step in ("minute", "hour", "day")
@@ -136,10 +138,13 @@ def late_trace(content: bytes, near: int) -> int:
 
 def settled(config: Path, contents: dict[Path, bytes], written: dict[Path, int]) -> bool:
     """Every whole line that was written is committed, and everything is folded."""
-    store = open_store(f"sqlite:///{config.parent / 'logagg.db'}", read_only=True)
+    url = f"sqlite:///{config.parent / 'logagg.db'}"
+    ends = {Path(stream.path): stream.end for stream in stored_streams(url)}
+    lines = {path: content[: written[path]].rfind(b"\n") + 1 for path, content in contents.items()}
+    if any(ends.get(path, 0) < end for path, end in lines.items()):
+        return False
+    store = open_store(url, read_only=True)
     try:
-        ends = {Path(stream.path): stream.end for stream in store.streams()}
-        lines = {path: content[: written[path]].rfind(b"\n") + 1 for path, content in contents.items()}
-        return all(ends.get(path, 0) >= end for path, end in lines.items()) and not store.unfolded(1)
+        return not store.unfolded(1)
     finally:
         store.close()

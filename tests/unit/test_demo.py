@@ -76,6 +76,13 @@ def test_truth_counts_the_lines(one_day: Path, truth: dict[str, Any]) -> None:
     assert truth["by_day"] == {"2026-11-21": truth["totals"]}
 
 
+def test_some_lines_are_no_records(one_day: Path, truth: dict[str, Any]) -> None:
+    """Banners before the first record and a record above 1 MiB become rejects, which the truth counts apart."""
+    assert {source: n for source, n in truth["rejects"].items() if n} == {
+        "machine@mon01": 1, "vip@vip01": 3, "xivr@ivr-app01": 1, "xivr@ivr-app02": 3}
+    assert (one_day / "logs" / "vip01" / "vip.log").read_bytes().startswith(b"Picked up JAVA_TOOL_OPTIONS")
+
+
 def test_every_file_begins_with_another_line(one_day: Path) -> None:
     """A stream's identity rests on its first line: no two files of an app on a host share theirs."""
     first = Counter((path.parent, path.read_bytes().split(b"\n", 1)[0]) for path in (one_day / "logs").rglob("*.log*"))

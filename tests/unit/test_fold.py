@@ -145,6 +145,7 @@ class Expiring(MemoryStore):
         if self.armed:
             self.put_document("horizon", "freeze", None, {"minute": MINUTE + 100_000})
             assert self.expire(raw_before_us=T + 10**12)["chunks"] == 1
+            self.armed = False
         return super().partials(minutes)
 
 

@@ -155,7 +155,8 @@ def test_page_is_a_function_of_data(tmp_path: Path) -> None:
     (number(1234567), "1,234,567"), (number(None), "no data"), (number(0), "0"), (number(0.5), "0.5"),
     (number(0.0342, "ratio"), "3.42 %"), (number(12, unit="kB"), "12 kB"), (number(1234.5, unit="ms"), "1.23 s"),
     (percent(0), "0.0 %"), (percent(1), "100.0 %"), (percent(0.09994), "9.99 %"), (percent(0.00001), "below 0.01 %"),
-    (duration(0), "0 ms"), (duration(0.0835), "83.5 ms"), (duration(0.9999), "1 s"), (duration(59.99), "1 min 00 s"),
+    (duration(0), "0 ms"), (duration(0.0835), "83.5 ms"), (duration(0.9999), "1.00 s"), (duration(29), "29.0 s"),
+    (duration(59.99), "1 min 00 s"),
     (duration(184), "3 min 04 s"), (duration(3600), "1 h 00 min"), (duration(36_000_000), "10,000 h 00 min"),
     (size(999), "999 B"), (size(999_600), "1.00 MB"), (size(12_345), "12.3 kB"),
 ])
@@ -181,6 +182,16 @@ def test_changes(now: float, before: float, kind: str, worse: int, expected: tup
     found = change(now, before, kind, worse=worse)
     assert found is not None
     assert (found.arrow, found.text, found.tone) == expected
+
+
+@pytest.mark.parametrize(("now", "before", "wholes", "tone"), [
+    (0.0089, 0.0067, (1462, 1351), ""), (0.0286, 0.0129, (10972, 10458), "worse"), (0.0, 0.5, (100, 100), "better"),
+    (1.0, 0.0, (1, 1), ""), (1.0, 1.0, (3, 3), ""),
+])
+def test_changes_of_rates(now: float, before: float, wholes: tuple[int, int], tone: str) -> None:
+    """A rate of few calls is not called worse for what chance brings."""
+    found = change(now, before, "ratio", worse=1, wholes=wholes)
+    assert found is not None and found.tone == tone
 
 
 def test_nothing_to_compare() -> None:

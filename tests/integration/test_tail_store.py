@@ -1,0 +1,71 @@
+"""The store is away for a while, loses answers, or has another agent: nothing lost, nothing twice, nothing piles up."""
+
+import random
+from pathlib import Path
+
+from logagg.source.tail import Agent
+from tests.tailing import Bench
+
+
+def lines(name: str, count: int) -> str:
+    return "".join(f"{name} {i:06} " + "x" * 40 + "\n" for i in range(count))
+
+
+def test_store_down(tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
+    """Files that come, rotate and vanish while the store is down are read when it is back; it is said once."""
+    bench = Bench(tmp_path, rng=random.Random(1))
+    bench.write("a.log", lines("one", 10))
+    bench.settle()
+    bench.store.down = True
+    for generation in range(3):
+        bench.write("a.log", lines(f"down{generation}", 10))
+        bench.settle(10)
+        (tmp_path / "a.log").rename(tmp_path / "a.log.1")
+        bench.settle(2)
+    (tmp_path / "a.log.1").unlink()
+    bench.settle(30)
+    assert [m for m in caplog.messages if "out of reach" in m] == [
+        "the store is out of reach; trying again until it is back, nothing is lost"
+    ]
+    bench.store.down = False
+    bench.settle(30)
+    assert sorted(bench.contents()) == sorted(
+        [lines("one", 10) + lines("down0", 10), lines("down1", 10), lines("down2", 10)]
+    )
+
+
+def test_lost_answers(tmp_path: Path) -> None:
+    """A commit that succeeded without telling is not made twice."""
+    bench = Bench(tmp_path, block_bytes=4096)
+    for i in range(20):
+        bench.write("a.log", lines(f"{i}", 30))
+        bench.ingest.answers_lost = i % 3
+        bench.settle(1)
+    bench.settle(20)
+    assert bench.contents() == ["".join(lines(f"{i}", 30) for i in range(20))]
+
+
+def test_two_agents(tmp_path: Path) -> None:
+    """Two agents on one growing file commit each byte once, and go on when one of them stops."""
+    bench = Bench(tmp_path, block_bytes=4096)
+    other = Agent(bench.sources, bench.store, bench.ingest, clock=bench.clock, block_bytes=2048)  # type: ignore[arg-type]
+    for i in range(40):
+        bench.write("a.log", lines(f"{i}", 30))
+        for agent in (bench.agent, other) if i % 2 else (other, bench.agent):
+            agent.step()
+        bench.clock.step(0.1)
+    other.stop()
+    other.close()
+    bench.write("a.log", lines("last", 3))
+    bench.settle(5)
+    assert bench.contents() == ["".join(lines(f"{i}", 30) for i in range(40)) + lines("last", 3)]
+
+
+def test_many_large_files_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    """A group never holds more than the bound and one block."""
+    bench = Bench(tmp_path)
+    for i in range(12):
+        bench.write(f"{i}.log", lines(f"{i}", 40_000))
+    bench.settle(3)
+    assert sorted(bench.contents()) == sorted(lines(f"{i}", 40_000) for i in range(12))
+    assert bench.ingest.buffered_max <= 9 << 20

@@ -1,0 +1,70 @@
+"""A log that is emptied in place begins a new stream; nothing is read twice."""
+
+from pathlib import Path
+
+from tests.tailing import Bench
+
+
+def lines(name: str, count: int) -> str:
+    return "".join(f"{name} {i:06} " + "x" * 40 + "\n" for i in range(count))
+
+
+def test_emptied_and_written_anew(tmp_path: Path) -> None:
+    """The new content is the next stream of this log, whether its first line is another or the same."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "banner\n" + lines("one", 100))
+    bench.settle()
+    (tmp_path / "a.log").write_text("banner\n" + lines("two", 3))
+    bench.settle()
+    (tmp_path / "a.log").write_text(lines("three", 1))
+    bench.settle()
+    assert bench.contents() == ["banner\n" + lines("one", 100), "banner\n" + lines("two", 3), lines("three", 1)]
+
+
+def test_emptied_and_grown_longer_between_two_looks(tmp_path: Path) -> None:
+    """A file that is longer than before but has other content is noticed by the window at the old end."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 100))
+    bench.settle()
+    (tmp_path / "a.log").write_text(lines("two", 150))
+    bench.settle()
+    assert bench.contents() == [lines("one", 100), lines("two", 150)]
+
+
+def test_copied_and_emptied(tmp_path: Path) -> None:
+    """With copy-and-truncate the copy goes on where the log was committed to, and the log begins anew."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 100))
+    bench.settle()
+    bench.write("a.log", lines("late", 50))
+    (tmp_path / "a.log.1").write_bytes((tmp_path / "a.log").read_bytes())
+    (tmp_path / "a.log").write_bytes(b"")
+    bench.write("a.log", lines("two", 5))
+    bench.settle(6)
+    assert bench.contents() == [lines("one", 100) + lines("late", 50), lines("two", 5)]
+
+
+def test_emptied_while_the_agent_is_down(tmp_path: Path) -> None:
+    """Shorter than what was committed of it at the same path: a new stream after the restart, too."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "banner\n" + lines("one", 100))
+    bench.settle()
+    bench.agent.stop()
+    bench.agent.close()
+    (tmp_path / "a.log").write_text("banner\n")
+    bench.start()
+    bench.settle()
+    assert bench.contents() == ["banner\n" + lines("one", 100), "banner\n"]
+
+
+def test_what_was_lost_is_said(tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
+    """Bytes that were seen and then emptied before they could be committed are counted in a message."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1\n2\n")
+    bench.settle()
+    bench.store.down = True
+    bench.write("a.log", "3\n4\n5\n")
+    bench.settle()
+    (tmp_path / "a.log").write_bytes(b"")
+    bench.settle()
+    assert any("6 bytes of the old content had been seen and not committed" in m for m in caplog.messages)
