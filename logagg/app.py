@@ -4,9 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, cast
 
 from logagg.clock import Clock, SystemClock
@@ -77,42 +75,21 @@ class App:
 
     def ingest_sources(self, progress: Progress | None = None) -> IngestReport:
         """Read what all configured sources have now, once, and fold it."""
-        return self._ingest(self.config.sources, progress)
-
-    def ingest_paths(self, paths: Sequence[Path], default: SourceConfig, progress: Progress | None = None, *,
-                     use_sources: bool = True) -> IngestReport:
-        """Read files and folders once, and fold what was read.
-
-        A path that a configured source names is read as that source says (unless `use_sources` is False), any other
-        as `default` says; `default.paths` is ignored.
-        """
-        by_source: dict[SourceConfig, list[str]] = {}
-        for path in map(str, (path.absolute() for path in paths)):
-            source = self._source_of(path) if use_sources else None
-            by_source.setdefault(source or default, []).append(path)
-        return self._ingest([replace(source, paths=tuple(found)) for source, found in by_source.items()], progress)
-
-    def _source_of(self, path: str) -> SourceConfig | None:
-        return next((s for s in self.config.sources if any(fnmatchcase(path, glob) for glob in s.paths)), None)
-
-    def _ingest(self, sources: Sequence[SourceConfig], progress: Progress | None) -> IngestReport:
         tell = progress or (lambda what, done, total: None)
         read = read_once(
-            [file_source(source) for source in sources], self.store, self.ingest(sources), clock=self.clock,
+            [file_source(source) for source in self.config.sources], self.store, self.ingest(), clock=self.clock,
             progress=lambda done, total: tell("read", done, total),
         )
         folded = self.folder().fold_all(lambda result: tell("fold", result.chunks, 0))
         return IngestReport(read, folded)
 
-    def ingest(self, sources: Sequence[SourceConfig] | None = None) -> Ingest:
-        """An Ingest for the streams of these sources (default: the configuration's)."""
-        known = tuple(self.config.sources if sources is None else sources)
-        return Ingest(self.store, lambda stream: self._pipeline(_choose(known, stream)))
+    def ingest(self) -> Ingest:
+        """An Ingest for the streams of the configured sources."""
+        return Ingest(self.store, self._pipeline_for)
 
-    def pipeline_for(self, stream: Stream) -> Pipeline:
-        """How the configuration reads a stream; by detection where no source has its app and host."""
-        known = [s for s in self.config.sources if (s.app, s.host) == (stream.app, stream.host)]
-        return self._pipeline(_choose(known or [SourceConfig(stream.app, stream.host)], stream))
+    def _pipeline_for(self, stream: Stream) -> Pipeline:
+        source = self.config.source_of(stream.app, stream.host, stream.path)
+        return self._pipeline(source or SourceConfig(stream.app, stream.host, timezone=self.config.timezone))
 
     def _pipeline(self, source: SourceConfig) -> Pipeline:
         if source not in self._pipelines:
@@ -190,12 +167,6 @@ class App:
 
 def file_source(source: SourceConfig) -> FileSource:
     return FileSource(source.app, source.host, source.paths, source.exclude, source.quiet_ms)
-
-
-def _choose(sources: Sequence[SourceConfig], stream: Stream) -> SourceConfig:
-    """The source that a stream belongs to: of those with its app and host, the one whose globs match its path."""
-    same = [s for s in sources if (s.app, s.host) == (stream.app, stream.host)]
-    return next((s for s in same if any(fnmatchcase(stream.path, glob) for glob in s.paths)), (same or sources)[0])
 
 
 class Service:

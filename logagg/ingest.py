@@ -30,6 +30,7 @@ SEVERE = frozenset({"WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "
 PREVIEW_CHARS = 1000
 MOVED_ATTEMPTS_MAX = 100
 TAILS_MAX = 2048
+TRANSACTION_EVENTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,16 @@ class Ingest:
 
     def _write(self, plans: dict[int, _Plan], states: list[Stream]) -> set[int]:
         """Commit the plans and note the new states; the answer holds the numbers of those that had moved."""
-        if not plans:
-            return set()
-        answers = self._store.commit([(plan.stream, plan.chunks) for plan in plans.values()])
         moved = set()
-        for (i, plan), answer in zip(plans.items(), answers, strict=True):
-            if answer == "moved":
-                moved.add(i)
-                self._tails.pop(plan.stream.id, None)
-            else:
-                states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
-                self._remember(plan)
+        for group in _transactions(plans):
+            answers = self._store.commit([(plan.stream, plan.chunks) for plan in group.values()])
+            for (i, plan), answer in zip(group.items(), answers, strict=True):
+                if answer == "moved":
+                    moved.add(i)
+                    self._tails.pop(plan.stream.id, None)
+                else:
+                    states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
+                    self._remember(plan)
         return moved
 
     def _remember(self, plan: _Plan) -> None:
@@ -174,6 +174,21 @@ class Ingest:
             return b""
         stored = self._store.chunks(stream=state.id, start=start, end=state.resume)
         return b"".join(decompress(chunk.raw) for chunk in stored if chunk.start < state.resume)[-WINDOW_BYTES:]
+
+
+def _transactions(plans: dict[int, _Plan]) -> Iterator[dict[int, _Plan]]:
+    """The plans in groups that a store can write in one transaction: MongoDB keeps all of one in its cache."""
+    group: dict[int, _Plan] = {}
+    events = 0
+    for i, plan in plans.items():
+        size = sum(len(chunk.events) for chunk in plan.chunks)
+        if group and events + size > TRANSACTION_EVENTS_MAX:
+            yield group
+            group, events = {}, 0
+        group[i] = plan
+        events += size
+    if group:
+        yield group
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,41 @@
 """Every byte is accounted for once: the ledger of each stream, as `logagg status` shows it.
 
-    found     = committed + pending                 bytes of the uncompressed stream
-    committed = in records + rejected + gone        gone: known to be destroyed, counted under `dropped` too
+    found = committed + pending + dropped           bytes of the uncompressed content
 
 `found` is what an agent or `ingest` saw last (document "found"/<stream id>: {"size", "at_us"}), never less than what
-is committed. `rejected` are bytes in rejects. `dropped` maps a reason to bytes: bytes destroyed before they were
-read, and copies that were not read again, which are no part of `found`.
+is committed. `committed` bytes are in records and rejects; `rejected` counts those in rejects. `dropped` maps a reason
+to bytes that were destroyed before they were read, or need not be read: the content of a copy.
 `lag_s` is the age of the newest committed record while something is pending, else 0; None where no record had a time.
+
+A file that is no stream (yet) has a row of its own, without a stream: a copy, or one too short to be told from others.
+Its document "found" names {"app", "host", "path", "size", "reason"}.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from logagg.interfaces import Store
 from logagg.record import Stream
 from logagg.times import rfc3339
 
+COPY = "copy"
+
 
 def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | None = None) -> dict[str, Any]:
     """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}}."""
-    sizes = {key: int(value.get("size") or 0) for key, value in store.documents("found").items()}
-    rows = [row(stream, sizes.get(stream.id, 0), now_us) for stream in store.streams(app=app, host=host)]
+    found = store.documents("found")
+    streams = store.streams(app=app, host=host)
+    rows = [stream_row(stream, _size(found.get(stream.id, {})), now_us) for stream in streams]
+    rows += [file_row(value) for value in found.values()
+             if value.get("reason") and _size(value) and app in (None, value["app"]) and host in (None, value["host"])]
     return {"streams": rows, "totals": totals(rows)}
 
 
-def row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
+def _size(value: Mapping[str, Any]) -> int:
+    return int(value.get("size") or 0)
+
+
+def stream_row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
     """One stream's line; `seen` is the size that was seen last, 0 where none was noted."""
     found = max(seen, stream.end)
     pending = found - stream.end
@@ -37,7 +48,7 @@ def row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
         "app": stream.app,
         "path": stream.path,
         "found": found,
-        "committed": stream.end,
+        "committed": stream.end - sum(stream.dropped.values()),
         "pending": pending,
         "rejected": counts.rejected_bytes,
         "dropped": dict(sorted(stream.dropped.items())),
@@ -50,6 +61,29 @@ def row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
     }
 
 
+def file_row(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of a file that is no stream; `reason` tells why."""
+    size, copy = _size(value), value["reason"] == COPY
+    return {
+        "stream": None,
+        "host": value["host"],
+        "app": value["app"],
+        "path": value["path"],
+        "found": size,
+        "committed": 0,
+        "pending": 0 if copy else size,
+        "rejected": 0,
+        "dropped": {COPY: size} if copy else {},
+        "lag_bytes": 0 if copy else size,
+        "lag_s": 0.0 if copy else None,
+        "last_ts": None,
+        "records": 0,
+        "events": 0,
+        "rejects": 0,
+        "reason": value["reason"],
+    }
+
+
 def totals(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The sums of all lines; the lag is the largest, the last time the newest."""
     rows = list(rows)
@@ -59,7 +93,7 @@ def totals(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
             dropped[reason] = dropped.get(reason, 0) + n_bytes
     summed = ("found", "committed", "pending", "rejected", "lag_bytes", "records", "events", "rejects")
     return {
-        "streams": len(rows),
+        "streams": sum(one["stream"] is not None for one in rows),
         **{key: sum(one[key] for one in rows) for key in summed},
         "dropped": dict(sorted(dropped.items())),
         "lag_s": max((one["lag_s"] for one in rows if one["lag_s"] is not None), default=0.0),

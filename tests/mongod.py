@@ -75,7 +75,8 @@ class Mongod:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [str(self._binary), "--dbpath", str(self.folder), "--port", str(self.port), "--bind_ip", "127.0.0.1",
                    "--logpath", str(self.folder / "mongod.log"), "--logappend", "--wiredTigerCacheSizeGB", "0.25",
-                   "--setParameter", "diagnosticDataCollectionEnabled=false", "--nounixsocket"]
+                   "--setParameter", "diagnosticDataCollectionEnabled=false", "--nounixsocket",
+                   "--setParameter", "enableTestCommands=1"]             # failCommand: faults on demand
         if self.replica_set:
             command += ["--replSet", self.replica_set, "--oplogSize", "512"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent)

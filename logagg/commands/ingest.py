@@ -103,7 +103,8 @@ def _config(arguments: argparse.Namespace) -> "Config":
 def _summarise(answer: dict[str, Any]) -> None:
     from logagg.terminal import say
 
-    copies, waiting = len(answer["copies"]), answer["waiting"]
-    say(f"{answer['files']:,} files read to their ends" + (f", {copies:,} of them copies" if copies else ""))
+    copies, count, waiting = len(answer["copies"]), answer["files"], answer["waiting"]
+    said = f"{count:,} file{'s' * (count != 1)} read to the end"
+    say(f"{said}, {copies:,} of them copies" if copies else said)
     for path in waiting:
         say(f"{path}: too short to tell from another log's beginning; it is read when it has grown")

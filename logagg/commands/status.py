@@ -61,6 +61,10 @@ def _row(one: dict[str, Any], app: str, host: str, path: str) -> tuple[str, ...]
 
 
 def _lag(one: dict[str, Any]) -> str:
+    from logagg.terminal import safe_line
+
     if not one["lag_bytes"]:
         return "-"
+    if one.get("reason"):
+        return safe_line(one["reason"])
     return "?" if one["lag_s"] is None else f"{one['lag_s']:.0f} s"

@@ -57,7 +57,7 @@ class DateFormat:
             return [None] * len(dates)
         if self._epoch:
             step = 1_000_000 if self._epoch == "UNIX" else 1000
-            return [int(date) * step for date in dates]
+            return [int(date) * step if date else None for date in dates]
         try:
             return self._decode_fast(dates)
         except KeyError:

@@ -9,9 +9,11 @@ every part takes as much as it can, from left to right. What is no regular langu
     logagg/grammar/regular.py       what the trees are made of; Python's regexps -> trees
     logagg/grammar/ahead.py         what may come next: literal prefixes, choices, how long matching can take
     logagg/grammar/wording.py       a tree -> the pattern that reads a line
+    logagg/grammar/earley.py        the slow way, for what is no regular language
 
-Bytes that are no UTF-8 are read as U+FFFD. Lines above 64 KiB are not tried, nor lines on which a pattern with several
-unbounded fields could take more than a moment (`Wording.line_bytes_max`): they belong to no event.
+Bytes that are no UTF-8 are read as U+FFFD. However hostile a line, its reading ends soon: lines above 64 KiB are not
+tried, lines on which a pattern with several unbounded fields could take more than a moment are not tried with that
+pattern (`Wording.line_bytes_max`), and Lark's parser has bounds of its own. Such lines belong to no event.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +21,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Generic, TypeVar
 
+from logagg.grammar.earley import LarkWording
 from logagg.grammar.regular import Field, alt, walk
-from logagg.grammar.wording import LarkWording, Value, Wording, wording
+from logagg.grammar.wording import Value, Wording, wording
 from logagg.interfaces import Classifier
 
 _KEY_BYTES = 3  # shorter literal texts at the start tell too little: such wordings are tried on every line

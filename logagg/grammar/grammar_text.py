@@ -8,6 +8,11 @@ from logagg.errors import GrammarError
 MANUAL = "https://lark-parser.readthedocs.io/en/stable/grammar.html"
 
 
+def short(name: str) -> str:
+    """A rule's name without a template's arguments, and without the path of the grammar that it was imported from."""
+    return name.partition("{")[0].rpartition("__")[2]
+
+
 class GrammarText:
     """The text of a grammar; `where` is its file, or what else it is called."""
 

@@ -9,6 +9,7 @@ Lark filters out; a rule of quoted texts only, or one marked with `!`, keeps the
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 from lark import Tree
@@ -17,7 +18,8 @@ from lark.grammar import NonTerminal, Terminal
 from lark.lexer import PatternStr
 from lark.load_grammar import PrepareLiterals, load_grammar
 
-from logagg.grammar.grammar_text import GrammarText
+from logagg.grammar.ahead import END, steps
+from logagg.grammar.grammar_text import GrammarText, short
 from logagg.grammar.regular import EMPTY, Alt, Field, Hole, Lazy, Loop, Node, Text, alt, nullable, parse, seq
 
 INTEGERS = frozenset({"INT", "SIGNED_INT"})
@@ -68,11 +70,6 @@ def read_events(text: str, name: str, path: str) -> list[Event]:
     if "start" not in rules:
         raise source.error("the rule start is missing; add start: and the names of the events, with | between them")
     return list(_Builder(source, rules, {one.name: one.pattern.to_regexp() for one in terminals}).events())
-
-
-def short(name: str) -> str:
-    """A name without the path that Lark puts before what was imported from another grammar."""
-    return name.rsplit("__", 1)[-1]
 
 
 class _Builder:
@@ -188,6 +185,9 @@ class _Builder:
         if nullable(node):
             raise self._source.error(f"{shown} may match nothing; write it so that it matches at least one character, "
                                      "and make it optional with [ ] where it is used", rule, shown)
+        if steps(node, END, 0, 1) == inf:
+            raise self._source.error(f"{shown} repeats what is repeated in it, and could take for ever on a long line; "
+                                     "write it so that each character can belong to one place only", rule, shown)
         return node
 
 

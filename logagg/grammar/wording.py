@@ -1,23 +1,16 @@
-"""A wording: one way to write an event, as one pattern for the whole line; and the slow way, through Lark's parser."""
+"""A wording: one way to write an event, as one pattern for the whole line."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from logagg.grammar.ahead import ANYTHING, END, Ahead, ahead, needle, prefixes, steps, within
 from logagg.grammar.regular import Alt, Chars, Field, Hole, Loop, Node, Seq, Text, walk
 
-if TYPE_CHECKING:
-    from lark import Lark, Tree
-    from lark.lexer import Token
-
 LINE_BYTES_MAX = 1 << 16
 """Longer lines are not tried at all."""
-
-LARK_LINE_BYTES_MAX = 1 << 9
-"""Lark's Earley parser takes time that grows with the square of a line's length, and more."""
 
 STEPS_MAX = 1 << 26
 """Steps of the matcher for one line, a nanosecond or a few each: where a pattern could take more, it is tried on
@@ -180,58 +173,6 @@ class Wording:
         return None if match is None else (self.event, self.shape.fields(match))
 
 
-class LarkWording:
-    """All ways to write an event that no pattern can tell, such as nested brackets: Lark's Earley parser reads them,
-    and where several readings are possible it chooses."""
-
-    def __init__(self, event: str, node: Node, types: Mapping[str, Mapping[str, type]], grammar: str,
-                 path: str) -> None:
-        self.event = event
-        self.prefixes, self.needle = _literals(node)
-        self.line_bytes_max = LARK_LINE_BYTES_MAX
-        self._types = types
-        self._source = (grammar, path)
-        self._parser: Lark | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_parser": None}   # built again where it is needed
-
-    def read(self, line: str) -> tuple[str, Fields] | None:
-        """The event's name and fields, if Lark accepts the whole line."""
-        from lark.exceptions import ParseError, UnexpectedInput
-
-        if self._parser is None:
-            self._parser = lark_parser(*self._source, self.event)
-        try:
-            tree = self._parser.parse(line)
-        except (UnexpectedInput, ParseError):
-            return None
-        event = tree.data if tree.data in self._types else self.event
-        return event, _tree_fields(tree, line, self._types[event])
-
-
-def lark_parser(grammar: str, path: str, start: str) -> "Lark":
-    """The definition of what a grammar means."""
-    from lark import Lark
-
-    return Lark(grammar, source_path=path or None, start=start, parser="earley", lexer="dynamic_complete",
-                propagate_positions=True, maybe_placeholders=False)
-
-
-def _tree_fields(tree: "Tree[Token]", line: str, types: Mapping[str, type]) -> Fields:
-    found: dict[str, Value | None] = {}
-    for part in tree.iter_subtrees_topdown():  # type: ignore[no-untyped-call]
-        name = str(part.data)
-        if part is tree or name not in types or name in found:
-            continue
-        tokens = list(part.scan_values(lambda _: True))
-        start = tokens[0].start_pos if tokens else part.meta.start_pos
-        end = tokens[-1].end_pos if tokens else part.meta.end_pos
-        convert = CONVERT[types[name]]
-        found[name] = convert(line[start:end]) if convert else line[start:end]
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def wording(event: str, node: Node, types: Mapping[str, type]) -> Wording | str:
     """The wording that reads `node`, or why Lark's parser has to."""
     hole = next((part for part in walk(node) if isinstance(part, Hole)), None)
@@ -242,10 +183,10 @@ def wording(event: str, node: Node, types: Mapping[str, type]) -> Wording | str:
         line_bytes_max //= 2
     if line_bytes_max < _USEFUL_BYTES:
         return "a repeated part can be divided in too many ways"
-    return Wording(event, *_literals(node), line_bytes_max, shape(node, END, types))
+    return Wording(event, *literals(node), line_bytes_max, shape(node, END, types))
 
 
-def _literals(node: Node) -> tuple[frozenset[bytes], bytes]:
+def literals(node: Node) -> tuple[frozenset[bytes], bytes]:
     """Prefixes and needle as bytes. U+FFFD is left out: in the log it may be another byte that is no UTF-8."""
     starts = frozenset(text.partition("\ufffd")[0].encode() for text in prefixes(node))
     return starts, max(needle(node).split("\ufffd"), key=len).encode()

@@ -7,7 +7,8 @@ of their minutes anew, upwards, and marks the chunks when all levels are written
 next fold does the same again; its cost depends on the partials of the dirty windows, not on events.
 
 Two folders may work at once. The windows' `records` buckets are guards: every write of a window includes that bucket,
-changed or not, under the revision that was read before anything else of the window. Who loses reads everything anew.
+changed or not, under the revision that was read before what lies below. Who loses reads everything anew; and whoever
+changes what lies below writes the window afterwards.
 
 Windows that are wholly below the freeze horizon (document "horizon"/"freeze", {"minute": …}) are left alone. The
 horizon is read again behind the data, and whoever expires raises it before deleting: so data that was read is whole.
@@ -17,7 +18,7 @@ equal) become one row, whose labels all say "__other__": its numbers are exact, 
 """
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,7 +29,7 @@ from logagg.record import Bucket, BucketKey
 from logagg.rollup.metric import RECORDS, Metric, MetricSet
 from logagg.rollup.partial import add_partial, add_stat, labels_json
 from logagg.rollup.sketch import Stat
-from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE, ZONED, end_of, start_of, zone_of
+from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE, ZONED, Windows, end_of, start_of, starts_of, zone_of
 
 OTHER = "__other__"
 MARKS_MAX = 1000
@@ -40,7 +41,6 @@ WINDOWS_MAX = {"day": 8, "week": 4, "month": 2}
 Rows = dict[str, Stat]
 """labels (canonical JSON) -> Stat"""
 
-_NOWHERE = -10**9
 _Computed = dict[int, dict[str, Rows]]
 """start -> metric -> rows"""
 
@@ -102,9 +102,9 @@ class Folder:
         """
         touched = {RECORDS.name}
         written = 0
-        for _, minutes in groupby(dirty, lambda minute: minute // MINUTES_MAX):
-            written += self._write("minute", "", list(minutes), touched, above=("quarter", "hour"))
-        quarters = _starts("quarter", dirty)
+        for minutes in _batches(dirty):
+            written += self._write("minute", "", minutes, touched, above=("quarter", "hour"))
+        quarters = starts_of("quarter", dirty)
         # Read only now: a zone that was taken up before this sees these hours here, one that is taken up later
         # finds them in the store.
         for zone in self._store.documents("zone"):
@@ -113,10 +113,10 @@ class Folder:
 
     def _fold_zone(self, zone: str, quarters: Iterable[int], touched: set[str], *, frozen_too: bool = False) -> int:
         """Recompute the days, weeks and months of a zone that hold one of these quarters."""
-        days = _starts("day", quarters, zone)
+        days = starts_of("day", quarters, zone)
         written = 0
         for step, size in WINDOWS_MAX.items():
-            starts = _starts(step, days, zone)
+            starts = starts_of(step, days, zone)
             for at in range(0, len(starts), size):
                 written += self._write(step, zone, starts[at:at + size], touched, frozen_too=frozen_too)
         return written
@@ -148,7 +148,7 @@ class Folder:
             if not kept:
                 return 0
             changes: dict[BucketKey, Bucket] = {}
-            levels = [_Windows(step, zone, kept), *(_Windows(upper, "", _starts(upper, kept)) for upper in above)]
+            levels = [Windows(step, zone, kept), *(Windows(upper, "", starts_of(upper, kept)) for upper in above)]
             stored = [self._stored(windows) for windows in levels]
             below: _Computed = {}
             for windows, there in zip(levels, stored, strict=True):
@@ -166,21 +166,16 @@ class Folder:
         document = self._store.document("horizon", "freeze")
         return max(FIRST_MINUTE, int(document[1]["minute"])) if document else FIRST_MINUTE
 
-    def _stored(self, windows: "_Windows") -> dict[int, dict[str, Bucket]]:
-        """start -> metric -> bucket. The guards are read before the rest: a scan need not be a snapshot."""
+    def _stored(self, windows: Windows) -> dict[int, dict[str, Bucket]]:
+        """start -> metric -> bucket."""
         found: dict[int, dict[str, Bucket]] = {start: {} for start in windows.starts}
-        guards = dict.fromkeys(windows.starts, Bucket(0, {}))
         for start, end in windows.runs():
-            for key, bucket in self._store.buckets(windows.step, windows.zone, start, end, metric=RECORDS.name):
-                guards[key.start] = bucket
             for key, bucket in self._store.buckets(windows.step, windows.zone, start, end):
                 if key.start in found:
                     found[key.start][key.metric] = bucket
-        for start, metrics in found.items():
-            metrics[RECORDS.name] = guards[start]
         return found
 
-    def _computed(self, windows: "_Windows", below: "_Computed", touched: set[str]) -> "_Computed":
+    def _computed(self, windows: Windows, below: _Computed, touched: set[str]) -> _Computed:
         """The windows' content from the level below: from `below` what was computed just now, the rest as stored."""
         found: _Computed = {start: {} for start in windows.starts}
         if windows.step == "minute":
@@ -194,7 +189,7 @@ class Folder:
         for start, end in windows.missing(below):
             for key, bucket in self._store.buckets(*windows.source(), start, end):
                 window = windows.holding(key.start)
-                if window in found and key.start not in below and key.metric in touched and bucket.rows:
+                if window in found and key.metric in touched and bucket.rows:
                     rows = found[window].setdefault(key.metric, {})
                     _add_rows(rows, ((labels, Stat.from_bytes(data)) for labels, data in bucket.rows.items()))
         if windows.step in ZONED:
@@ -203,59 +198,17 @@ class Folder:
         return found
 
 
-class _Windows:
-    """Some windows of one step, by rising start."""
-
-    def __init__(self, step: str, zone: str, starts: Sequence[int]) -> None:
-        self.step = step
-        self.zone = zone
-        self.starts = starts
-        self.ends = [end_of(step, start, zone) for start in starts]
-
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """Few ranges [start, end) that cover the windows; windows near each other share one."""
-        return _runs(zip(self.starts, self.ends, strict=True), 10)
-
-    def missing(self, computed: "_Computed") -> Iterator[tuple[int, int]]:
-        """The ranges of the level below that are needed and not computed."""
-        if not computed:
-            return self.runs()
-        length = 15 if self.step == "hour" else 1
-        return _runs((source, source + length) for start, end in zip(self.starts, self.ends, strict=True)
-                     for source in range(start, end, length) if source not in computed)
-
-    def holding(self, minute: int) -> int:
-        """The start of the window that holds a minute, or _NOWHERE."""
-        i = bisect_right(self.starts, minute) - 1
-        return self.starts[i] if i >= 0 and minute < self.ends[i] else _NOWHERE
-
-    def source(self) -> tuple[str, str]:
-        """The step and zone of the buckets below."""
-        if self.step in ("week", "month"):
-            return "day", self.zone
-        if self.step == "day":
-            whole_hours = all(bound % 60 == 0 for bound in (*self.starts, *self.ends))
-            return ("hour" if whole_hours else "quarter"), ""
-        return ("quarter" if self.step == "hour" else "minute"), ""
-
-
-def _runs(windows: Iterable[tuple[int, int]], gap_max: int = 0) -> Iterator[tuple[int, int]]:
-    """Put windows together that follow each other with at most `gap_max` times their length between them."""
-    run: tuple[int, int] | None = None
-    for start, end in windows:
-        if run is not None and start - run[1] <= gap_max * (end - start):
-            run = (run[0], end)
-            continue
-        if run is not None:
-            yield run
-        run = (start, end)
-    if run is not None:
-        yield run
-
-
-def _starts(step: str, minutes: Iterable[int], zone: str = "") -> list[int]:
-    """The starts of the windows that hold these minutes, once each, rising."""
-    return sorted({start_of(step, minute, zone) for minute in minutes})
+def _batches(dirty: Sequence[int]) -> Iterator[list[int]]:
+    """Minutes in lists of at most MINUTES_MAX; an hour's minutes stay together."""
+    batch: list[int] = []
+    for _, hour in groupby(dirty, lambda minute: minute // 60):
+        minutes = list(hour)
+        if len(batch) + len(minutes) > MINUTES_MAX:
+            yield batch
+            batch = []
+        batch += minutes
+    if batch:
+        yield batch
 
 
 def _add_rows(into: Rows, rows: Iterable[tuple[str, Stat]]) -> None:
@@ -263,7 +216,7 @@ def _add_rows(into: Rows, rows: Iterable[tuple[str, Stat]]) -> None:
         add_stat(into, labels, stat)
 
 
-def _changes(windows: _Windows, start: int, stored: Mapping[str, Bucket], computed: Mapping[str, Rows],
+def _changes(windows: Windows, start: int, stored: Mapping[str, Bucket], computed: Mapping[str, Rows],
              touched: set[str]) -> Iterator[tuple[BucketKey, Bucket]]:
     """The touched buckets of one window that differ from what is stored, and its guard. What has vanished becomes
     empty."""

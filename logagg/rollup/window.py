@@ -4,13 +4,14 @@ All times are whole minutes since the epoch (UTC); windows are half-open. Steps:
 in UTC; day, week (ISO 8601: from Monday) and month: in an IANA time zone, "" or "UTC" for UTC itself.
 
 A local day runs from the first instant of its date to the first instant of the next date, so it may have 23 or 25
-hours (or 22 to 26, or none: 2011-12-30 did not happen in Samoa). Since 1972 all zones differ from UTC by quarter-hours
-and change at them, so a day is made of whole quarters. Not kept: the few zones with odd offsets (local mean time)
-before 1972, whose days are cut at the quarter before, and zones that changed at 00:01 (Newfoundland to 2011), where
-the repeated 59 minutes after midnight count on the new day.
+hours (or 22 to 26, or none: 2011-12-30 did not happen in Samoa). Since 1972 local midnights are at quarter-hours of
+UTC, so a day is made of whole quarters. Exceptions: Kiribati's Line Islands up to 1979, 10:40 behind UTC, and before
+1972 Liberia's local mean time, whose days are cut at the quarter before; and zones that changed at 00:01 (Newfoundland
+up to 2011), where the repeated 59 minutes before midnight count on the new day.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
@@ -55,13 +56,8 @@ def _utc(moment: datetime, zone: str) -> int:
 @lru_cache(maxsize=4096)
 def day_start(day: date, zone: str) -> int:
     """The first minute of a local date (of the next one, if it was skipped)."""
-    midnight = datetime.combine(day, datetime.min.time())
-    start = _utc(midnight, zone)
-    if local(start, zone) != midnight:
-        # Midnight was skipped. The old offset gives the change itself or, where the gap began before midnight,
-        # a little later: go back to the change.
-        while local(start - 15, zone).date() >= day:
-            start -= 15
+    # Where midnight was skipped the old offset gives the change itself: since 1972 no gap began before midnight.
+    start = _utc(datetime.combine(day, datetime.min.time()), zone)
     return start - start % 15
 
 
@@ -129,3 +125,58 @@ def _first_day(step: str, day: date) -> date:
     if step == "month":
         return day.replace(day=1)
     raise ValueError(f"unknown step {step!r}: expected one of {', '.join(STEPS)}")
+
+
+class Windows:
+    """Some windows of one step, by rising start."""
+
+    def __init__(self, step: str, zone: str, starts: Sequence[int]) -> None:
+        self.step = step
+        self.zone = zone
+        self.starts = starts
+        self.ends = [end_of(step, start, zone) for start in starts]
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Few ranges [start, end) that cover the windows; windows near each other share one."""
+        return _runs(zip(self.starts, self.ends, strict=True), 10)
+
+    def missing(self, computed: Collection[int]) -> Iterator[tuple[int, int]]:
+        """The ranges of the level below that are needed and not computed."""
+        if not computed:
+            return self.runs()
+        length = 15 if self.step == "hour" else 1
+        return _runs((source, source + length) for start, end in zip(self.starts, self.ends, strict=True)
+                     for source in range(start, end, length) if source not in computed)
+
+    def holding(self, minute: int) -> int:
+        """The start of the window that holds a minute; -1, where no window starts, if none does."""
+        i = bisect_right(self.starts, minute) - 1
+        return self.starts[i] if i >= 0 and minute < self.ends[i] else -1
+
+    def source(self) -> tuple[str, str]:
+        """The step and zone of the buckets below."""
+        if self.step in ("week", "month"):
+            return "day", self.zone
+        if self.step == "day":
+            whole_hours = all(bound % 60 == 0 for bound in (*self.starts, *self.ends))
+            return ("hour" if whole_hours else "quarter"), ""
+        return ("quarter" if self.step == "hour" else "minute"), ""
+
+
+def _runs(windows: Iterable[tuple[int, int]], gap_max: int = 0) -> Iterator[tuple[int, int]]:
+    """Put windows together that follow each other with at most `gap_max` times their length between them."""
+    run: tuple[int, int] | None = None
+    for start, end in windows:
+        if run is not None and start - run[1] <= gap_max * (end - start):
+            run = (run[0], end)
+            continue
+        if run is not None:
+            yield run
+        run = (start, end)
+    if run is not None:
+        yield run
+
+
+def starts_of(step: str, minutes: Iterable[int], zone: str = "") -> list[int]:
+    """The starts of the windows that hold these minutes, once each, rising."""
+    return sorted({start_of(step, minute, zone) for minute in minutes})

@@ -130,6 +130,7 @@ class Follower:
         self.state, self.stream, self.judged, self._prints = State.UNKNOWN, None, None, None
         self.generation += 1
         self.examined = self.lines_end = 0
+        self._beginning = None
         self._flushed_size = self._wholed_size = -1
 
     @property

@@ -160,19 +160,28 @@ def identify(
     reached: list[Stream] = []
     copied: list[Stream] = []
     for stream in candidates:
-        holder = held.get(stream.id)
+        holder = _valid(held.get(stream.id), stream)
         match = _match(facts, stream, holder, stored)
         if match is _Match.REACHES and (holder is None or facts.size > holder.size):
             reached.append(stream)
         elif match is not _Match.DIFFERS:
             copied.append(stream)
-    if reached:
-        return Continue(max(reached, key=lambda stream: (stream.end, stream.path == facts.path, stream.n)))
-    if copied:
+    own = max(reached, key=lambda stream: (stream.end, stream.path == facts.path, stream.n), default=None)
+    original = max(copied, key=lambda stream: stream.end, default=None)
+    if own is not None and (original is None or own.end >= min(facts.size, original.end)):
+        return Continue(own)
+    if original is not None:
         # So few bytes may as well be the banner with which every generation of this log begins.
-        longest = max(copied, key=lambda stream: stream.end)
-        return Copy(longest) if facts.size >= HEAD_BYTES else Wait(TOO_SHORT)
+        return Copy(original) if facts.size >= HEAD_BYTES else Wait(TOO_SHORT)
     return New(max((stream.n + 1 for stream in candidates if stream.first_line == facts.line), default=0))
+
+
+def _valid(holder: Holder | None, stream: Stream) -> Holder | None:
+    """The holder, unless its file has been emptied since and does not have the stream's bytes any more."""
+    if holder is None or holder.size < stream.end:
+        return None
+    end_window = holder.window(stream.end)
+    return holder if end_window is None or end_window == stream.end_window or not stream.end else None
 
 
 def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) -> _Match:
@@ -185,14 +194,18 @@ def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) 
         return _Match.DIFFERS  # The generation after the one that left; so short a beginning proves nothing.
     if not agrees(facts, stream):
         return _Match.DIFFERS
-    theirs = None
-    if holder is not None and facts.size <= holder.size:
-        theirs = holder.window(facts.size)
-    elif not reaches:
-        theirs = stored(stream, facts.size)
-    if theirs is not None and theirs != facts.window(facts.size):
+    if holder is not None:
+        end = min(facts.size, holder.size)
+        differs = _differ(holder.window(end), facts.window(end))
+    else:
+        differs = not reaches and _differ(stored(stream, facts.size), facts.window(facts.size))
+    if differs:
         return _Match.DIFFERS  # Alike up to the last common window, but not to the end.
     return _Match.REACHES if reaches else _Match.SHORT
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
 
 
 def agrees(facts: Facts, stream: Stream) -> bool:

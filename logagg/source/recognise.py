@@ -35,9 +35,11 @@ class Holders:
             if not stream.revision:
                 self._unborn.add((stream.app, stream.host, stream.first_line))
 
-    def expects(self, app: str, host: str, texts: Iterable[str]) -> bool:
-        """Whether a file that begins so is about to be committed for the first time."""
-        return any((app, host, text) in self._unborn for text in texts)
+    def expects(self, app: str, host: str, line: bytes) -> bool:
+        """Whether a file that may begin so is about to be committed for the first time."""
+        if line == NO_LINE:
+            return any(key[:2] == (app, host) for key in self._unborn)
+        return any((app, host, line_text(text)) in self._unborn for text in (line, NO_LINE))
 
 
 def recognise(
@@ -53,12 +55,17 @@ def recognise(
     line = follower.first_line(now_s, final=final)
     if line is None:
         return
-    source, texts = follower.source, sorted({line_text(line), line_text(NO_LINE)}, reverse=True)
-    if holders.expects(source.app, source.host, texts):
+    source, none = follower.source, line_text(NO_LINE)
+    if holders.expects(source.app, source.host, line):
         return
-    candidates = [
-        stream for text in texts for stream in store.streams(host=source.host, app=source.app, first_line=text)
-    ]
+    if line == NO_LINE:
+        # Perhaps a piece of any stream's first line: all are looked at, which few files ever need.
+        piece = follower.beginning()
+        every = store.streams(host=source.host, app=source.app)
+        candidates = [s for s in every if s.head.startswith(piece) or s.first_line == none]
+    else:
+        texts = (line_text(line), none)
+        candidates = [s for t in texts for s in store.streams(host=source.host, app=source.app, first_line=t)]
     if candidates or not follower.packed:
         _decide(follower, line, candidates, holders, store, now_s)
     else:

@@ -7,7 +7,7 @@ what was there before and stays is seen once.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
@@ -24,6 +24,7 @@ MINUTES_PER_PAGE = 100
 ROWS_PER_BATCH = 2000
 BUCKET_BYTES_PER_PAGE = 4 << 20
 
+BY_TIME = {"ts_us": 1, "stream": 1, "offset": 1}
 ANYTHING = (MinKey(), MaxKey())     # in `between`: whatever the field holds
 
 Item = TypeVar("Item")
@@ -49,26 +50,30 @@ def key_of(id: Document) -> BucketKey:
 
 def read_chunks(server: MongoServer, stream: str | None, from_us: int | None, to_us: int | None, start: int | None,
                 end: int | None, with_parts: bool) -> Iterator[Chunk]:
+    """Ranges of the index alone (no min/max), so that what does not match is passed over without being fetched."""
     wanted: Document = {}
     for name, condition, value in (("end", "$gt", start), ("start", "$lt", end), ("ts_to_us", "$gte", from_us),
                                    ("ts_from_us", "$lt", to_us)):
         if value is not None:
             wanted[name] = {condition: value}
-    low: tuple[Any, Any] = (MinKey(), MinKey()) if stream is None else (to_column(stream), MinKey())
-    high: Any = MaxKey() if stream is None else low[0]
-    behind: list[Any] = [(name, MaxKey()) for name in ("end", "ts_from_us", "ts_to_us")]
-    while True:
-        with server.reading() as session:
-            cursor = server.db.chunks.find(wanted, session=session).hint("by_place").sort({"stream": 1, "start": 1})
-            cursor.min([("stream", low[0]), ("start", low[1]), *behind])
-            cursor.max([("stream", high), ("start", cast(Any, MaxKey())), *behind])
-            page = [chunk_of_document(found) for found in cursor.limit(CHUNKS_PER_PAGE)]
-            if with_parts:
-                page = [with_its_parts(server, session, chunk) for chunk in page]
+    ranges = [{"stream": {"$gte": MinKey()} if stream is None else to_column(stream)}]
+    while ranges:
+        page = _chunk_page(server, {"$and": [ranges[0], wanted]}, with_parts)
         yield from page
         if len(page) < CHUNKS_PER_PAGE:
-            return
-        low = (to_column(page[-1].stream), page[-1].start)
+            ranges.pop(0)
+            continue
+        last = to_column(page[-1].stream)
+        ranges = [{"stream": last, "start": {"$gt": page[-1].start}}]
+        if stream is None:
+            ranges.append({"stream": {"$gt": last}})
+
+
+def _chunk_page(server: MongoServer, wanted: Document, with_parts: bool) -> list[Chunk]:
+    with server.reading() as session:
+        found = server.db.chunks.find(wanted, session=session).hint("by_place").sort({"stream": 1, "start": 1})
+        page = [chunk_of_document(document) for document in found.limit(CHUNKS_PER_PAGE)]
+        return [with_its_parts(server, session, chunk) for chunk in page] if with_parts else page
 
 
 def with_its_parts(server: MongoServer, session: ClientSession, chunk: Chunk) -> Chunk:
@@ -91,6 +96,7 @@ def partials_of(place: Document) -> Document:
 
 def read_events(server: MongoServer, from_us: int | None, to_us: int | None, names: Sequence[str] | None,
                 stream: str | None, after: tuple[int, str, int] | None) -> Iterator[Event]:
+    """Ranges of the index alone, as in `read_chunks`: names are in the index, too."""
     wanted: Document = {}
     if names is not None:
         wanted["event"] = {"$in": [to_column(name) for name in names]}
@@ -98,23 +104,26 @@ def read_events(server: MongoServer, from_us: int | None, to_us: int | None, nam
         wanted["stream"] = to_column(stream)
     if (from_us is not None or to_us is not None) and (from_us is None or from_us < 0):
         wanted["committed_us"] = None                    # events without a time are stored at -1
-    low: tuple[Any, Any, Any, Any] = (MinKey() if from_us is None else from_us, MinKey(), MinKey(), MinKey())
-    if after is not None and (from_us is None or after[0] >= from_us):
-        low = (after[0], to_column(after[1]), after[2], MaxKey())
-    high: tuple[Any, Any, Any, Any] = (MaxKey() if to_us is None else to_us, MinKey(), MinKey(), MinKey())
-    if to_us is not None and not isinstance(low[0], MinKey) and low[0] >= to_us:
-        return
-    fields = ("ts_us", "stream", "offset", "event")
-    while True:
+    times = {condition: value for condition, value in (("$gte", from_us), ("$lt", to_us)) if value is not None}
+    within = {"ts_us": times or {"$gte": MinKey()}}
+    ranges = [within] if after is None else _behind(*after)
+    while ranges:
         with server.errors("read"):
-            cursor = server.db.events.find(wanted, {"ts": 0}).hint("by_time").sort([(name, 1) for name in fields])
-            cursor.min(list(zip(fields, low, strict=True))).max(list(zip(fields, high, strict=True)))
-            page = [event_of_document(found) for found in cursor.limit(EVENTS_PER_PAGE)]
+            found = server.db.events.find({"$and": [ranges[0], within, wanted]}, {"ts": 0}).hint("by_time")
+            page = [event_of_document(document) for document in found.sort(BY_TIME).limit(EVENTS_PER_PAGE)]
         yield from page
         if len(page) < EVENTS_PER_PAGE:
-            return
-        last = page[-1]
-        low = (-1 if last.ts_us is None else last.ts_us, to_column(last.stream), last.offset, MaxKey())
+            ranges.pop(0)
+        else:
+            last = page[-1]
+            ranges = _behind(-1 if last.ts_us is None else last.ts_us, last.stream, last.offset)
+
+
+def _behind(ts_us: int, stream: str, offset: int) -> list[Document]:
+    """Three ranges of the index that make up all that is behind a key, in order."""
+    name = to_column(stream)
+    return [{"ts_us": ts_us, "stream": name, "offset": {"$gt": offset}}, {"ts_us": ts_us, "stream": {"$gt": name}},
+            {"ts_us": {"$gt": ts_us}}]
 
 
 def read_partials(server: MongoServer, minutes: Sequence[int]) -> Iterator[Partial]:

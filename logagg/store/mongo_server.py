@@ -179,8 +179,8 @@ class MongoServer:
         if code == OUT_OF_DISK:
             raise StoreUnavailable(f"{where}: the server's disk is full; free some space") from problem
         if code == TOO_LARGE_FOR_CACHE:
-            raise StoreError(f"{where}: one transaction is too large for the server's cache; commit less at once, or give"
-                             " mongod more (storage.wiredTiger.engineConfig.cacheSizeGB)") from problem
+            raise StoreError(f"{where}: one transaction is too large for the server's cache; commit less at once, or"
+                             " give mongod more (storage.wiredTiger.engineConfig.cacheSizeGB)") from problem
         if isinstance(problem, DocumentTooLarge):
             raise StoreError(f"{where}: a document is above MongoDB's 16 MB: lower record_bytes_max") from problem
         if _passes(problem):

@@ -15,7 +15,7 @@ from pathlib import Path
 from logagg.clock import Clock, SystemClock
 from logagg.errors import StoreError, StoreUnavailable
 from logagg.store.codec import out_of_range
-from logagg.store.sqlite_schema import MIGRATIONS, PAGE_BYTES, migrate, stored_version
+from logagg.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES, migrate, stored_version
 
 BUSY_TIMEOUT_S = 10
 READERS_KEPT = 8                    # idle reader connections; more are opened where needed and closed after use
@@ -77,7 +77,8 @@ class SqliteFile:
         self._writer.execute("PRAGMA wal_autocheckpoint = 2000")             # 16 MB: fewer, larger checkpoints
         self._writer.execute(f"PRAGMA journal_size_limit = {64 << 20}")
         migrate(self._writer, self.path)
-        self._writer.execute("BEGIN IMMEDIATE")               # a file without the right to write fails here, not later
+        self._writer.execute("BEGIN IMMEDIATE")               # without the right to write, fail here and not later:
+        self._writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")               # it takes a write to find out
         self._writer.execute("ROLLBACK")
 
     def _patiently(self, step: Callable[[], object]) -> None:

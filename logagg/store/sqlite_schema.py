@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from logagg.errors import StoreError, StoreVersionError
 
 APPLICATION_ID = 0x6C6F6761        # "loga"; https://www.sqlite.org/pragma.html#pragma_application_id
-VERSION = 1
 PAGE_BYTES = 8192                  # measured: 15 % more events/s than 4096; 16384 gains less and wastes small stores
 
 #: version -> the statements that lead there from the version before; a new file runs through all of them.

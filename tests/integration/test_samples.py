@@ -10,8 +10,8 @@ import pytest
 from logagg.grammar.reader import LayoutReader
 from logagg.interfaces import Batch
 
-CASES = ["01", "03", "05", "06", "09", "10", "11", "14", "16", "18", "20", "23", "25", "27", "29", "31", "37", "40", "44",
-         "46", "50", "54", "58", "60", "64", "65"]
+CASES = ["01", "03", "05", "06", "09", "10", "11", "14", "16", "18", "20", "23", "25", "27", "29", "31", "37", "40",
+         "44", "46", "50", "54", "58", "60", "64", "65"]
 LOGHUB = {
     "Hadoop": "%d{yyyy-MM-dd HH:mm:ss,SSS} %p [%t] %c: %m%n",
     "HDFS": "%d{yyMMdd HHmmss} %pid %p %c: %m%n",
@@ -42,7 +42,7 @@ def found(batch: Batch, i: int, visible: dict[str, Any]) -> dict[str, Any]:
     for name in visible:
         if name.startswith("mdc."):
             key = name[4:]
-            values[name] = "{%s}" % ", ".join(f"{k}={mdc[k]}" for k in mdc) if "," in key else mdc.get(key, "")
+            values[name] = f"{{{', '.join(f'{k}={mdc[k]}' for k in mdc)}}}" if "," in key else mdc.get(key, "")
         elif name not in values:
             values[name] = (record.extra or {}).get(NAMES.get(name, name), "")
     return values
@@ -62,7 +62,7 @@ def wanted(truth: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_log4j2_case(case: str, samples: Path) -> None:
-    """Every record that is not ambiguous has the true offset, size, time, fields, message and exception's first line."""
+    """Every record that is not ambiguous has the true offset, size, time, fields, message and exception."""
     folder = samples / "log4j2"
     meta = json.loads((folder / f"{case}.meta.json").read_text(encoding="utf-8"))
     raw = (folder / f"{case}.log").read_bytes()
@@ -76,7 +76,8 @@ def test_log4j2_case(case: str, samples: Path) -> None:
             mismatches.append((truth["i"], "no record begins at", truth["offset"]))
             continue
         values, expected = found(batch, places[truth["offset"]], truth["visible"]), wanted(truth)
-        mismatches += [(truth["i"], name, values[name], expected[name]) for name in expected if values[name] != expected[name]]
+        mismatches += [(truth["i"], name, values[name], value) for name, value in expected.items()
+                       if values[name] != value]
     assert mismatches == []
     assert not batch.rejects
     assert batch.end == len(raw)

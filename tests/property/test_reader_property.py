@@ -24,20 +24,22 @@ RECORD_BYTES_MAX = 600
 _TIMES = [f"2024-11-03 {hour:02}:{minute:02}:07,{milli:03}" for hour in (0, 1, 1, 2) for minute in (0, 20, 59)
           for milli in (1, 999)]
 _LEVELS = st.sampled_from(["INFO", "WARN", "ERROR", "NOTICE"])
-_WORDS = st.sampled_from(["text", "a - b", "] INFO x - y", "é日本", "", "x" * 300, "Caused by: q", "2024-11-03 01:00:07,001"])
+_WORDS = st.sampled_from(["text", "a - b", "] INFO x - y", "é日本", "", "x" * 300, "Caused by: q",
+                          "2024-11-03 01:00:07,001"])
 _TIME = st.sampled_from(_TIMES)
 
 
 def _heads(name: str) -> st.SearchStrategy[str]:
-    formats = {"plain": "{0} {1:<5} [{2}] a.B - {3}\n", "tail": "{0} {1} a.B: {3}\n[{2}]wEx", "suffix": "[{0}] {1} {3} (a.B)\n",
-               "two lines": "{0} [{2}] {1}\na.B: {3}\n"}
+    formats = {"plain": "{0} {1:<5} [{2}] a.B - {3}\n", "tail": "{0} {1} a.B: {3}\n[{2}]wEx",
+               "suffix": "[{0}] {1} {3} (a.B)\n", "two lines": "{0} [{2}] {1}\na.B: {3}\n"}
     return st.builds(formats[name].format, _TIME, _LEVELS, st.sampled_from(["main", "w [1]", "x - y"]), _WORDS)
 
 
 def _logs(name: str) -> st.SearchStrategy[bytes]:
-    other = st.sampled_from(["\tat a.B.c(B.java:1)\n", "java.lang.Error: x\n", "\n", "  more\r\n", "junk\n", "y" * 200 + "\n",
-                             "z" * 900 + "\n", "2024-11-03 01:0"])
-    return st.lists(st.one_of(_heads(name), _heads(name), other), max_size=25).map(lambda parts: "".join(parts).encode())
+    other = st.sampled_from(["\tat a.B.c(B.java:1)\n", "java.lang.Error: x\n", "\n", "  more\r\n", "junk\n",
+                             "y" * 200 + "\n", "z" * 900 + "\n", "2024-11-03 01:0"])
+    parts = st.lists(st.one_of(_heads(name), _heads(name), other), max_size=25)
+    return parts.map(lambda texts: "".join(texts).encode())
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_a_repeated_hour_needs_only_the_last_time() -> None:
     for cut in range(1, len(column)):
         first = date_format.decode(column[:cut], None)
         assert first + date_format.decode(column[cut:], first[-1]) == whole
-    assert [b - a for a, b in zip(whole, whole[1:], strict=False) if a and b and b < a] == []
+    assert [b - a for a, b in pairwise(whole) if a and b and b < a] == []
 
 
 def test_a_skipped_hour_is_read_with_the_offset_before() -> None:

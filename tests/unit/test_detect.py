@@ -13,7 +13,8 @@ LINES = {
     "spark": "17/06/09 20:10:40 INFO executor.Backend: text",
     "hdfs": "081109 203615 148 INFO dfs.DataNode$PacketResponder: text",
     "zookeeper": "2015-07-29 17:41:44,747 - INFO  [QuorumPeer[myid=1]/0:0:0:2181:FastLeaderElection@774] - text",
-    "spring boot": "2024-03-08 00:00:00.544  INFO 31337 --- [           main] o.a.s.Foo                                : text",
+    "spring boot": "2024-03-08 00:00:00.544  INFO 31337 --- [           main] o.a.s.Foo"
+                   "                                : text",
     "kafka": "[2024-03-08 00:00:00,544] INFO text (kafka.server.KafkaServer)",
     "python": "2024-03-08 00:00:00,544 - app.module - WARNING - text",
     "log4j level first": "ERROR [main] 2024-03-08 00:00:00,544 Foo.java:177 - text",
@@ -64,16 +65,17 @@ def test_every_longer_prefix_gives_the_settled_answer() -> None:
 
 def test_a_layout_that_misses_heads_is_not_taken() -> None:
     """Where some lines have a thread and some have none, the layout that reads all of them wins."""
-    block = b"".join(b"2024-03-08 00:00:%02d,000 INFO %sa.B - text\n" % (i, b"[main] " if i % 5 else b"") for i in range(40))
+    threads = [b"[main] " if i % 5 else b"" for i in range(40)]
+    block = b"".join(b"2024-03-08 00:00:00,000 INFO %sa.B - text\n" % thread for thread in threads)
     batch = LayoutReader(None).read(block, 0, {}, final=True)
     assert len(batch) == 40
 
 
 def test_multi_line_messages_with_something_behind_them() -> None:
     """`%m (%c)` is found though a message has lines, and is not taken for lines that lack what it prints."""
-    lines = [b"[2024-03-08 00:00:%02d,544] INFO KafkaConfig values:\n\ta = 1%s\n" % (i, b" (kafka.Config)") for i in range(30)]
-    assert LayoutReader(None).read(b"".join(lines), 0, {}, final=True).loggers[0] == b"kafka.Config"
-    other = b"".join(lines).replace(b" (kafka.Config)", b"")
+    block = b"[2024-03-08 00:00:01,544] INFO KafkaConfig values:\n\ta = 1 (kafka.Config)\n" * 30
+    assert LayoutReader(None).read(block, 0, {}, final=True).loggers[0] == b"kafka.Config"
+    other = block.replace(b" (kafka.Config)", b"")
     assert LayoutReader(None).read(other, 0, {}, final=True).record(0).message == "KafkaConfig values:\n\ta = 1"
 
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -130,7 +130,7 @@ def test_a_horizon_that_rises_during_a_fold_is_seen() -> None:
     commit(store, "s", [Columns([call(T)])])
     Folder(store, METRICS).fold_all()
     before = snapshot(store, ("UTC",))
-    commit(store, "s", [Columns([call(T + 1)])])
+    commit(store, "s", [Columns([call(T + 1), call(T + 2, 99)])])
     store.armed = True
     Folder(store, METRICS).fold_all()
     assert snapshot(store, ("UTC",)) == before
@@ -189,6 +189,36 @@ def test_an_unknown_zone_is_refused_at_once() -> None:
     """A folder is not made with a zone that does not exist."""
     with pytest.raises(UsageError, match="Mars"):
         Folder(MemoryStore(), METRICS, ["Mars/Olympus"])
+
+
+class Overtaken(MemoryStore):
+    """Runs `meanwhile` once, just before the next write of buckets."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if buckets and meanwhile:
+            meanwhile()
+        return super().fold(buckets, marks)
+
+
+def test_a_stale_fold_loses_even_where_the_faster_one_changed_nothing() -> None:
+    """A chunk changes to other content and back while a folder holds the other content: the first content stays."""
+    store = Overtaken()
+    first, other = Columns([call(T, 10)]), Columns([call(T, 20)])
+    commit(store, "s", [first])
+    Folder(store, METRICS).fold_all()
+    before = snapshot(store, ("UTC",))
+    assert store.replace("s", 0, 10, {0: 1}, [chunk_of(other, 10)])
+
+    def change_back() -> None:
+        assert store.replace("s", 0, 10, {0: 2}, [chunk_of(first, 10)])
+        Folder(store, METRICS).fold_all()
+
+    store.meanwhile = change_back
+    Folder(store, METRICS).fold()
+    assert store.unfolded(9) == [] and snapshot(store, ("UTC",)) == before
 
 
 class Stubborn(MemoryStore):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Outcome, Pipeline, Segment
-from logagg.interfaces import Batch, Claims
+from logagg.ingest import TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
+from logagg.interfaces import Batch, Claims, Committed
 from logagg.raw import decompress
-from logagg.record import Carry, Stream
+from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.source.identity import new_stream
 from logagg.store.memory import MemoryStore
@@ -149,6 +149,28 @@ def test_windows_survive_a_restart(store: MemoryStore, stream: Stream) -> None:
         outcome = offer(Ingest(store, lambda s: pipeline()), state, position, content[position:end], flush=True)
         state, position = outcome.stream, outcome.next
     assert (state.head, state.windows, state.end_window) == (at_once.head, at_once.windows, at_once.end_window)
+
+
+class Counting(MemoryStore):
+    """Notes how many events each transaction holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+        self.sizes.append(sum(len(chunk.events) for _, chunks in commits for chunk in chunks))
+        return super().commit(commits)
+
+
+def test_transactions_are_bounded() -> None:
+    """A group whose events are too many for one transaction is written in several."""
+    store = Counting()
+    content = b"".join(map(line, range(6000)))
+    streams = [new_stream("app", "host", f"/logs/{i}.log", str(i).encode(), 0) for i in range(4)]
+    Ingest(store, lambda stream: pipeline()).commit([Segment(s, 0, content, True) for s in streams])
+    assert sum(store.sizes) == 24_000
+    assert max(store.sizes) <= TRANSACTION_EVENTS_MAX
 
 
 class Breaking:

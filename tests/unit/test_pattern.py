@@ -73,8 +73,8 @@ SUPPORTED = ("%c %C %d %endOfBatch %ex %F %fqcn %L %l %m %M %marker %markerSimpl
     ("%m %highlight{%p}", "layout, column 4: %highlight is not supported yet in the dialect log4j2; supported: "
                           f"{SUPPORTED}\n  %m %highlight{{%p}}\n     ^"),
     ("%d{abc %m", "layout, column 3: this brace is never closed; expected '}'\n  %d{abc %m\n    ^"),
-    ("abc %", "layout, column 5: the pattern ends inside a converter; expected a converter's name such as %m, or %% for "
-              "a percent sign\n  abc %\n      ^"),
+    ("abc %", "layout, column 5: the pattern ends inside a converter; expected a converter's name such as %m, or %% "
+              "for a percent sign\n  abc %\n      ^"),
     ("50% %m", "layout, column 4: found ' '; expected a converter's name such as %m, or %% for a percent sign\n"
                "  50% %m\n     ^"),
     ("%m %5000c", "layout, column 4: a width above 1000 is not supported\n  %m %5000c\n     ^"),

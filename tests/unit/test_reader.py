@@ -21,7 +21,7 @@ def read_all(layout: str, block: bytes, **options: object) -> list[Record]:
 
 
 def test_columns_and_record_agree() -> None:
-    """Columns hold the head decoded for all records, `record` the whole of one; offsets count from the stream's start."""
+    """Columns hold all heads decoded, `record` the whole of one record; offsets count from the stream's start."""
     block = line("one", 1) + b"  more\n" + line("two", 2, "ERROR")
     batch = LayoutReader(PLAIN).read(block, 1000, {}, final=True)
     assert (list(batch.levels), list(batch.loggers)) == (["INFO", "ERROR"], [b"com.acme.A"] * 2)
@@ -176,8 +176,8 @@ def test_other_converters_come_as_extra() -> None:
     """Line, method, file, class, pid and the like are kept under their long names, as text."""
     (record,) = read_all("%d{HH:mm} %pid %sn %r %C.%M(%F:%L) %marker - %m%n",
                          b"10:00 77 5 1234 a.B$C.<init>(B.java:12) AUDIT[ SEC ] - text\n")
-    assert record.extra == {"pid": "77", "sequenceNumber": "5", "relative": "1234", "class": "a.B$C", "method": "<init>",
-                            "file": "B.java", "line": "12"}
+    assert record.extra == {"pid": "77", "sequenceNumber": "5", "relative": "1234", "class": "a.B$C",
+                            "method": "<init>", "file": "B.java", "line": "12"}
     assert (record.marker, record.message) == ("AUDIT[ SEC ]", "text")
 
 
@@ -204,7 +204,8 @@ def test_invalid_bytes_are_replaced_not_fatal() -> None:
 def test_hostile_lines_are_read_in_bounded_time(layout: str, fill: bytes) -> None:
     """A megabyte of brackets or blanks, in one line or in many, is read and accounted for (the bound is generous)."""
     for head in (b"", b"2024-03-08 01:02:03,000 INFO  [", b"2024-03-08 01:02:03,000 "):
-        for block in (head + fill * (1_000_000 // len(fill)) + b"\n", (head + fill * (3000 // len(fill)) + b"\n") * 100):
+        for size, count in ((1_000_000, 1), (3000, 100)):
+            block = (head + fill * (size // len(fill)) + b"\n") * count
             records = read_all(layout, block)
             assert sum(record.size for record in records) == len(block)
 
@@ -217,8 +218,8 @@ def test_an_empty_block_has_no_records() -> None:
 
 def test_a_bad_layout_is_refused_when_the_reader_is_made() -> None:
     """A mistake in layout, zone or encoding shows at once, not with the first block."""
-    for options in ({"layout": "%q"}, {"layout": "%m", "encoding": "utf-16"}, {"layout": None, "timezone": "Mars/Base"}):
+    for options in ({"layout": "%q"}, {"layout": "%m", "encoding": "utf-16"}, {"layout": None, "timezone": "Mars"}):
         with pytest.raises(GrammarError):
             LayoutReader(**options)  # type: ignore[arg-type]
-    with pytest.raises(GrammarError, match="^unknown time zone 'Mars/Base'; expected an IANA name"):
+    with pytest.raises(GrammarError, match=r"^unknown time zone 'Mars/Base'; expected an IANA name"):
         LayoutReader("%m%n", timezone="Mars/Base")
