@@ -12,7 +12,8 @@ class Store(Protocol):
     """Keeps streams, chunks, events, partials, rollups and small documents.
 
     Every method may raise `StoreUnavailable`; no driver's exception or type crosses this interface. Instances may
-    be used from several threads. Writes are durable when a method returns.
+    be used from several threads. Writes are durable when a method returns. Texts may hold NUL and lone surrogates,
+    and JSON values integers of any size: they come back equal.
     """
 
     def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
@@ -30,7 +31,8 @@ class Store(Protocol):
         start (or `end`): anything else raises StoreError (a gap is refused) and writes nothing. A stored open chunk,
         which starts at the first chunk's start, is deleted with its events and partials; its minutes stay dirty,
         now through the first new chunk. Chunks are stored as not folded. Without chunks only the stream's own state
-        (path, dropped) is written; `end` and `resume` must not move.
+        (path, dropped) is written; `end` and `resume` must not move. `end` never falls. A stream that the group holds
+        twice is "moved" the second time.
         """
         ...
 
@@ -40,6 +42,8 @@ class Store(Protocol):
 
         `revisions` maps the start of each chunk now there to its revision; False, and nothing written, if it differs.
         The new chunks are not folded, and dirty with what old and new ones touch. For merging and reading again.
+        Chunks, old or new, that are open or do not cover [start, end) exactly raise StoreError. Where the chunks'
+        counts change, the stream's change with them and its revision rises.
         """
         ...
 
@@ -82,7 +86,8 @@ class Store(Protocol):
         """Delete folded closed chunks with their partials whose times are all before `raw_before_us`, events before
         `events_before_us`, and buckets of a step (minute, quarter, hour) that start before
         `buckets_before[step]` minutes.
-        Streams never expire. The answer counts what was deleted: {"chunks", "events", "buckets"}.
+        What has no time is as old as its commit. Streams never expire.
+        The answer counts what was deleted: {"chunks", "events", "buckets"}.
 
         The caller has raised the freeze horizon (document "horizon"/"freeze") before. One call is bounded: it deletes
         at most some thousand items and is called again until it counts nothing.

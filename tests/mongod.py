@@ -71,7 +71,7 @@ class Mongod:
         return self._process.pid
 
     def start(self, *, initiate: bool = True) -> None:
-        """Start, and return once this node is the primary (a standalone: once it answers)."""
+        """Start, and return once this node is the primary (a standalone, or without `initiate`: once it answers)."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [str(self._binary), "--dbpath", str(self.folder), "--port", str(self.port), "--bind_ip", "127.0.0.1",
                    "--logpath", str(self.folder / "mongod.log"), "--logappend", "--wiredTigerCacheSizeGB", "0.25",
@@ -80,19 +80,21 @@ class Mongod:
         if self.replica_set:
             command += ["--replSet", self.replica_set, "--oplogSize", "512"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        self._first_contact(initiate=initiate)
         if initiate:
-            self._initiate()
             self.wait_primary()
 
-    def _initiate(self) -> None:
+    def _first_contact(self, *, initiate: bool) -> None:
+        """Wait until the process answers, and make it a replica set if it is none yet."""
         from pymongo import MongoClient
         from pymongo.errors import OperationFailure
 
-        if not self.replica_set:
-            return
         host = f"127.0.0.1:{self.port}"
         config = {"_id": self.replica_set, "members": [{"_id": 0, "host": host}]}
         with MongoClient(host, directConnection=True, serverSelectionTimeoutMS=START_LIMIT_S * 1000) as client:
+            client.admin.command("ping")
+            if not initiate or not self.replica_set:
+                return
             try:
                 client.admin.command("replSetInitiate", config)
             except OperationFailure as problem:

@@ -32,7 +32,8 @@ class Service:
     def start(self) -> None:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "logagg", "-c", str(self.config), "run", *self.options]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONFAULTHANDLER": "1"})
+            environment = os.environ | {"PYTHONFAULTHANDLER": "1"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
@@ -51,6 +52,11 @@ class Service:
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def holds(self, condition: bool) -> bool:
+        """`condition`, for waiting; fails at once with the messages when the service has ended by itself."""
+        assert self.running(), f"the service has ended: {self.messages()[-2000:]}"
+        return condition
 
     def messages(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from lark import Tree
     from lark.lexer import Token
 
-LINE_BYTES_MAX = 512
+LINE_BYTES_MAX = 1024
 """Longer lines are not tried."""
 
-LOOKS_MAX = 2000
-"""How often the parser may look for a terminal in one line. Its work grows with the square of that and more where a
-grammar is ambiguous: 2,000 take about a second then, and some milliseconds in a grammar that is not."""
+LOOKS_MAX = 4000
+ITEMS_MAX = 6000
+"""How often the parser may look for a terminal in one line, and how many items it may hold. What it does with them
+grows with their square and more where a grammar is ambiguous: within these bounds it takes seconds at worst; a
+line of an unambiguous grammar needs a few of each per character."""
 
 
 class LarkWording:
@@ -48,7 +50,7 @@ class LarkWording:
         return event, _tree_fields(tree, line, self._types[event])
 
 
-class _TooManyLooks(Exception):
+class _TooMuchWork(Exception):
     pass
 
 
@@ -65,16 +67,16 @@ class _Parser:
         except LarkError as error:
             raise GrammarError(f"{path or start}: {start} can only be read by Lark's own parser, which refuses it: "
                                f"{str(error).strip().splitlines()[0]}") from None
-        self._no_match = (UnexpectedInput, ParseError, _TooManyLooks)
+        self._no_match = (UnexpectedInput, ParseError, _TooMuchWork)
         self._lock = Lock()
-        self._looks = 0
+        self._looks = self._items = 0
         parser: Any = self._lark.parser.parser
-        self._look = parser.term_matcher
-        parser.term_matcher = self._counted_look
+        self._look, parser.term_matcher = parser.term_matcher, self._counted_look
+        self._complete, parser.predict_and_complete = parser.predict_and_complete, self._counted_complete
 
     def parse(self, line: str) -> "Tree[Token] | None":
         with self._lock:
-            self._looks = 0
+            self._looks = self._items = 0
             try:
                 return self._lark.parse(line)
             except self._no_match:
@@ -83,8 +85,14 @@ class _Parser:
     def _counted_look(self, *arguments: Any) -> Any:
         self._looks += 1
         if self._looks > LOOKS_MAX:
-            raise _TooManyLooks
+            raise _TooMuchWork
         return self._look(*arguments)
+
+    def _counted_complete(self, i: int, to_scan: Any, columns: Any, *rest: Any) -> None:
+        self._complete(i, to_scan, columns, *rest)
+        self._items += len(columns[i])
+        if self._items > ITEMS_MAX:
+            raise _TooMuchWork
 
 
 def _tree_fields(tree: "Tree[Token]", line: str, types: Mapping[str, type]) -> Fields:
@@ -93,9 +101,8 @@ def _tree_fields(tree: "Tree[Token]", line: str, types: Mapping[str, type]) -> F
         name = short(part.data)
         if part is tree or name not in types or name in found:
             continue
-        tokens = list(part.scan_values(lambda _: True))
-        start = tokens[0].start_pos if tokens else part.meta.start_pos
-        end = tokens[-1].end_pos if tokens else part.meta.end_pos
+        places = [one.meta if hasattr(one, "meta") else one for one in part.children] or [part.meta]
+        start, end = places[0].start_pos, places[-1].end_pos
         convert = CONVERT[types[name]]
         found[name] = convert(line[start:end]) if convert else line[start:end]
     return {name: value for name, value in found.items() if value is not None}

@@ -10,7 +10,7 @@ MANUAL = "https://lark-parser.readthedocs.io/en/stable/grammar.html"
 
 def short(name: str) -> str:
     """A rule's name without a template's arguments, and without the path of the grammar that it was imported from."""
-    return name.partition("{")[0].rpartition("__")[2]
+    return str(name).partition("{")[0].rpartition("__")[2]
 
 
 class GrammarText:

@@ -37,11 +37,13 @@ class Event:
 
 
 class _Part(NamedTuple):
-    """A piece of a rule. `kept`: Lark keeps a token of it. `kind`: the type of its value, were it a field."""
+    """A piece of a rule. `kept`: Lark keeps a token of it. `kind`: the type of its value, were it a field. `parts`: the
+    pieces that it consists of, if it is a sequence."""
 
     node: Node
     kept: bool
     kind: type
+    parts: "tuple[_Part, ...]" = ()
 
 
 class _Use(NamedTuple):
@@ -169,7 +171,8 @@ class _Builder:
             parts = [self._item(item, inner, options.keep_all_tokens, name) for item in items]
             branches.append(_joined(parts) if helper and not alias else _field(short(alias or name), parts))
         self._open.pop()
-        return _either(branches)
+        part = _either(branches)
+        return part if helper else part._replace(parts=())
 
     def _terminal(self, regexp: str | None, shown: str, rule: str) -> Node:
         if regexp is None:
@@ -209,10 +212,13 @@ def _alternatives(tree: Any) -> Iterator[tuple[list[Any], str | None]]:
 
 def _joined(parts: Sequence[_Part]) -> _Part:
     kind = parts[0].kind if len(parts) == 1 else str
-    return _Part(seq(part.node for part in parts), any(part.kept for part in parts), kind)
+    flat = tuple(one for part in parts for one in part.parts or (part,))
+    return _Part(seq(part.node for part in parts), any(part.kept for part in parts), kind, flat)
 
 
 def _either(parts: Sequence[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
     return _Part(alt(part.node for part in parts), any(part.kept for part in parts), wider(part.kind for part in parts))
 
 
@@ -230,6 +236,7 @@ def _looped(part: _Part, low: int, high: int | None) -> _Part:
 
 def _field(name: str, parts: Sequence[_Part]) -> _Part:
     """A field around what Lark keeps of its rule."""
+    parts = _joined(parts).parts
     kept = [number for number, part in enumerate(parts) if part.kept]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, len(parts))
     value = _joined(parts[first:last])

@@ -161,7 +161,8 @@ class PackedFile:
             self._drop_before(offset)
             self._read_more()
         self._drop_before(offset)
-        return bytes(self._kept[offset - self._low :][:size])
+        start = offset - self._low
+        return bytes(self._kept[start : start + size])
 
     def _drop_before(self, offset: int) -> None:
         drop = min(max(0, offset - self._low), len(self._kept))

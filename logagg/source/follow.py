@@ -247,6 +247,8 @@ class Follower:
             return None
         stream, file = self.stream, self.file
         assert stream is not None and file is not None
+        if self._block_bytes > BLOCK_BYTES_MAX:
+            raise SourceError(f"{self.path}: no record ends within {BLOCK_BYTES_MAX} bytes behind {stream.resume}")
         low = max(0, min(stream.resume, stream.end - WINDOW_BYTES))
         data = file.read_at(low, stream.end - low + self._block_bytes)
         reached = low + len(data)
@@ -291,7 +293,7 @@ class Follower:
             self._block_bytes = self._block_bytes_min
         elif self.behind:
             # A record longer than the block: it must be seen whole, or be seen to be too long.
-            self._block_bytes = min(2 * self._block_bytes, BLOCK_BYTES_MAX)
+            self._block_bytes *= 2
 
     def _note(self, reading: Reading) -> None:
         """Remember how far the file has been looked at, so that it is not read again before it grows."""

@@ -126,7 +126,6 @@ class Roster:
             file.close()  # It was renamed between asking and opening: the next listing tells what is what.
             self.failing.add(source)
             return None
-        self._notices.end(place, f"{path}: can be read now")
         if here is not None:
             self._leave(here)
         left = frozenset(self._left.get(place, ()))

@@ -175,6 +175,8 @@ class Agent:
                 continue
             try:
                 recognise(follower, self._store, now_s, holders, final=final)
+                if follower.state is not State.UNKNOWN:
+                    self._notices.end((follower.source, follower.path), f"{follower.path}: can be read now")
             except SourceError as error:
                 self._roster.fail(follower, error)
             judged += 1

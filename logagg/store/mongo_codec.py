@@ -22,6 +22,7 @@ Document = dict[str, Any]
 #: keys of an event's body that are stored as fields of the same name; `ts`, `level` and `event` have their own rule
 BODY_FIELDS = frozenset(("logger", "thread", "message", "mdc", "ndc", "marker", "exception", "fields", "extra"))
 _BODY_KEYS = BODY_FIELDS | {"ts", "level", "event"}
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
@@ -38,10 +39,16 @@ def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
 def _is_plain_body(event: Event) -> bool:
     """Whether the body can be told again from the document's fields alone."""
     body = event.body
-    return (body.get("level") == event.level and ("level" in body) == (event.level is not None)
-            and body.get("event") == event.event and ("event" in body) == (event.event is not None)
-            and body.keys() <= _BODY_KEYS and isinstance(body.get("ts", ""), str)
-            and all(is_plain(value) for value in body.values() if isinstance(value, Mapping | list | tuple)))
+    for key, value in body.items():
+        if key not in _BODY_KEYS or (type(value) not in _SCALARS and not is_plain(value)):
+            return False
+    return (_agree(body, "level", event.level) and _agree(body, "event", event.event)
+            and isinstance(body.get("ts", ""), str))
+
+
+def _agree(body: Mapping[str, Any], key: str, value: str | None) -> bool:
+    """Whether the body's key says the same as the event's own attribute: None is a missing key."""
+    return key not in body if value is None else body.get(key) == value
 
 
 def _document(event: Event, body: Mapping[str, Any], now_us: int) -> Document:
@@ -57,7 +64,9 @@ def _document(event: Event, body: Mapping[str, Any], now_us: int) -> Document:
         document["level"] = to_column(event.level)
     if event.event is not None:
         document["event"] = to_column(event.event)
-    document.update((key, value) for key, value in body.items() if key in BODY_FIELDS)
+    for key, value in body.items():
+        if key in BODY_FIELDS:
+            document[key] = value
     return document
 
 
@@ -75,13 +84,18 @@ def event_of_document(document: Document) -> Event:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether keys survive in BSON: texts without NUL, and without the leading "$" that makes references of them."""
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and not key.startswith("$") and "\0" not in key for key in value) and all(
-            is_plain(item) for item in value.values() if isinstance(item, Mapping | list | tuple))
+    """Whether BSON gives the value back as it is: only JSON's types, and keys without NUL and without the leading "$"
+    that makes references of them. (Integers and texts are left to the encoder, which refuses what does not fit.)"""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str or key[:1] == "$" or "\0" in key:
+                return False
+            if type(item) not in _SCALARS and not is_plain(item):
+                return False
+        return True
     if isinstance(value, list | tuple):
-        return all(is_plain(item) for item in value)
-    return True
+        return all(type(item) in _SCALARS or is_plain(item) for item in value)
+    return type(value) in _SCALARS
 
 
 def clean(value: Any) -> Any:
@@ -91,11 +105,15 @@ def clean(value: Any) -> Any:
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         return str(value)
     if isinstance(value, Mapping):
-        return {clean(str(key)).replace("\0", "␀").replace("$", "＄", 1) if str(key).startswith("$")
-                else clean(str(key)).replace("\0", "␀"): clean(item) for key, item in value.items()}
+        return {_clean_key(str(key)): clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
     return value
+
+
+def _clean_key(key: str) -> str:
+    text = str(clean(key)).replace("\0", "␀")
+    return "＄" + text[1:] if text[:1] == "$" else text
 
 
 def value_fields(value: Document) -> Document:

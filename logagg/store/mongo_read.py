@@ -56,7 +56,7 @@ def read_chunks(server: MongoServer, stream: str | None, from_us: int | None, to
                                    ("ts_from_us", "$lt", to_us)):
         if value is not None:
             wanted[name] = {condition: value}
-    ranges = [{"stream": {"$gte": MinKey()} if stream is None else to_column(stream)}]
+    ranges: list[Document] = [{"stream": {"$gte": MinKey()} if stream is None else to_column(stream)}]
     while ranges:
         page = _chunk_page(server, {"$and": [ranges[0], wanted]}, with_parts)
         yield from page
@@ -105,7 +105,7 @@ def read_events(server: MongoServer, from_us: int | None, to_us: int | None, nam
     if (from_us is not None or to_us is not None) and (from_us is None or from_us < 0):
         wanted["committed_us"] = None                    # events without a time are stored at -1
     times = {condition: value for condition, value in (("$gte", from_us), ("$lt", to_us)) if value is not None}
-    within = {"ts_us": times or {"$gte": MinKey()}}
+    within: Document = {"ts_us": times or {"$gte": MinKey()}}
     ranges = [within] if after is None else _behind(*after)
     while ranges:
         with server.errors("read"):

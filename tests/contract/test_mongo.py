@@ -70,7 +70,7 @@ class TestServer:
         server = Mongod(tmp_path / "db", mongod_binary)
         try:
             server.start(initiate=False)
-            for url in (server.url(), server.url().partition("?")[0]):
+            for url in (server.url() + IMPATIENT, server.url().partition("?")[0] + IMPATIENT.replace("&", "?", 1)):
                 with pytest.raises(StoreError, match=r"(?s)not initiated.*rs.initiate\(\)"):
                     open_store(url)
         finally:

@@ -46,19 +46,19 @@ def test_outage_and_kill(mongod: Mongod, tmp_path: Path) -> None:
             written += count
 
         write(chance.randrange(1000, LINES // 4))
-        until(lambda: committed(url) >= written // 2, "the first lines")
+        until(lambda: service.holds(committed(url) >= written // 2), "the first lines")
         mongod.stop()
         write(LINES // 2 - written)
         assert service.process is not None
         process = psutil.Process(service.process.pid)
         until_outage_is_over(process)
         mongod.start()
-        until(lambda: committed(url) >= written - 1, "the lines written during the outage", 90)
+        until(lambda: service.holds(committed(url) >= written - 1), "the lines written during the outage", 90)
         write(LINES // 4)
         mongod.kill()
         write(LINES - written)
         mongod.start()
-        until(lambda: committed(url) >= written, "everything", 90)
+        until(lambda: service.holds(committed(url) >= written), "everything", 90)
         assert service.running(), service.messages()
         assert service.stop() == 0, service.messages()
     store = open_store(url, read_only=True)

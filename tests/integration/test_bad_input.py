@@ -169,10 +169,10 @@ def test_hostile_files_followed(config: Path) -> None:
             ends = {Path(stream.path).name: stream.end for stream in streams}
             return all(ends.get(name) == len(content) for name, content in files.items() if content)
 
-        until(committed, "every byte committed", 120)
+        until(lambda: service.holds(committed()), "every byte committed", 120)
         files["after.log"] = (HEAD + "after\n").encode()
         (config.parent / "logs" / "after.log").write_bytes(files["after.log"])
-        until(committed, "the file written after the rubbish", 30)
+        until(lambda: service.holds(committed()), "the file written after the rubbish", 30)
         assert service.stop() == 0, service.messages()
         assert "Traceback" not in service.messages()
     check_hostile(config, files)

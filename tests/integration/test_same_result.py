@@ -125,7 +125,7 @@ def test_followed_live(demo: Path, once: Result, tmp_path: Path) -> None:
                 with path.open("ab") as log:
                     log.write(content[written[path] : end])
                 written[path] = end
-            until(lambda: settled(config, contents, written), f"round {round_} committed", 120)
+            until(lambda: service.holds(settled(config, contents, written)), f"round {round_} committed", 120)
         assert service.stop() == 0, service.messages()
     check_same(result(config), once)
 

@@ -1,8 +1,11 @@
 """New files are picked up, from one source or several, and one bad name hinders no other."""
 
+import threading
 from pathlib import Path
 
+from logagg.source.watch import open_watcher
 from tests.tailing import Bench
+from tests.waiting import until
 
 
 def test_existing_and_new_files(tmp_path: Path) -> None:
@@ -90,3 +93,40 @@ def test_compressed_file_beside_its_stream(tmp_path: Path) -> None:
     bench.settle()
     assert bench.ingest.commits == commits
     assert bench.store.kept["packed", f"app@host:{tmp_path / 'a.log.1.gz'}"]["size"] == len(text)
+
+
+def test_the_watcher_notices_names(tmp_path: Path) -> None:
+    """A new, a renamed and a deleted name wake the agent; growth does not; a folder that comes later is watched."""
+    watcher = open_watcher()
+    (tmp_path / "grows.log").touch()
+    assert not watcher.watch({str(tmp_path): False, str(tmp_path / "later"): True})
+    (tmp_path / "a.log").touch()
+    until(watcher.take_changed, "the new file")
+    (tmp_path / "later").mkdir()
+    until(watcher.take_changed, "the new folder")
+    assert watcher.watch({str(tmp_path): False, str(tmp_path / "later"): True})
+    (tmp_path / "later" / "b.log").touch()
+    until(watcher.take_changed, "the file in the new folder")
+    (tmp_path / "a.log").rename(tmp_path / "b.log")
+    until(watcher.take_changed, "the new name")
+    watcher.close()
+
+
+def test_run_until_stopped(tmp_path: Path) -> None:
+    """`run` follows until the event is set, and then commits the last record and the half-written line too."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1\n2\n")
+    stop = threading.Event()
+    step = bench.agent.step
+
+    def step_and_write(**options: bool) -> float:
+        wait_s = step(**options)
+        if bench.contents() == ["1\n2\n"] and not stop.is_set():
+            bench.write("a.log", "3\nhalf")
+            stop.set()
+        return wait_s
+
+    bench.agent.step = step_and_write  # type: ignore[method-assign]
+    bench.agent.run(stop)
+    assert bench.contents() == ["1\n2\n3\nhalf"]
+    assert bench.store.kept["observation", "app@host"]["at_us"] == bench.clock.now_us()

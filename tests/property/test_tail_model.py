@@ -92,7 +92,7 @@ class Life:
     def copy(self) -> None:
         text = self.texts[-1]
         part = text if self.rng.random() < 0.5 else text[: self.rng.randrange(len(text))]
-        (self.folder / f"bak.{self.rng.randrange(3)}").write_text(part)
+        (self.folder / f"bak.{len(self.done)}").write_text(part)
 
     def compress(self) -> None:
         names = [p for p in self.folder.glob("a.log.*") if self.committed(p.read_text())]
