@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -14,6 +15,7 @@ from logagg.grammar.events import Classifiers
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
+from logagg.lease import Lease
 from logagg.record import Stream
 from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
@@ -27,7 +29,7 @@ from logagg.store import open_store
 log = logging.getLogger(__name__)
 
 ROLES = ("agent", "aggregator")
-FOLD_S = 0.5
+FOLD_S = 0.25
 FOLD_REST_FACTOR = 4
 
 Progress = Callable[[str, int, int], None]
@@ -52,6 +54,7 @@ class App:
         self._read_only = read_only
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
+        self._committed = threading.Event()
 
     def __enter__(self) -> "App":
         return self
@@ -85,7 +88,7 @@ class App:
 
     def ingest(self) -> Ingest:
         """An Ingest for the streams of the configured sources."""
-        return Ingest(self.store, self._pipeline_for)
+        return Ingest(self.store, self._pipeline_for, self._committed.set)
 
     def _pipeline_for(self, stream: Stream) -> Pipeline:
         source = self.config.source_of(stream.app, stream.host, stream.path)
@@ -151,18 +154,26 @@ class App:
         Agent(sources, self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
 
     def _aggregate(self, stop: threading.Event) -> None:
-        """Fold what comes in; folding takes at most a fifth of the time, so that reading is not held up."""
-        folder, backoff, wait_s = self.folder(), Backoff(random.Random()), 0.0
-        while not self.clock.wait(stop, wait_s):
+        """Lead, if no other process does: fold what comes in, as soon as it is committed.
+
+        Folding takes at most a fifth of the time, so that reading is not held up.
+        """
+        folder, lease = self.folder(), Lease(self.store, self.clock)
+        backoff = Backoff(random.Random())
+        rest_s = 0.0
+        while not self.clock.wait(stop, rest_s):
+            self.clock.wait(self._committed, FOLD_S)
+            self._committed.clear()
             start_s = self.clock.monotonic_s()
             try:
-                folded = folder.fold()
+                folded = lease.hold() and folder.fold().chunks
                 backoff.reset()
-                took_s = self.clock.monotonic_s() - start_s
-                wait_s = max(FOLD_S, FOLD_REST_FACTOR * took_s) if folded.chunks else FOLD_S
+                rest_s = FOLD_REST_FACTOR * (self.clock.monotonic_s() - start_s) if folded else 0.0
             except StoreUnavailable as error:
-                wait_s = backoff.next_s()
+                rest_s = backoff.next_s()
                 log.warning("folding: %s; trying again", error)
+        with suppress(StoreUnavailable):
+            lease.release()
 
 
 def file_source(source: SourceConfig) -> FileSource:

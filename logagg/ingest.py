@@ -80,8 +80,12 @@ class _Plan:
 class Ingest:
     """Commits segments. One instance per thread."""
 
-    def __init__(self, store: Store, pipeline_for: Callable[[Stream], Pipeline]) -> None:
+    def __init__(
+        self, store: Store, pipeline_for: Callable[[Stream], Pipeline], on_commit: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_commit` is called after each transaction, so that what waits for new data need not poll."""
         self._store = store
+        self._on_commit = on_commit
         self._pipeline_for = pipeline_for
         self._tails: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
 
@@ -109,6 +113,7 @@ class Ingest:
         moved = set()
         for group in _transactions(plans):
             answers = self._store.commit([(plan.stream, plan.chunks) for plan in group.values()])
+            self._on_commit()
             for (i, plan), answer in zip(group.items(), answers, strict=True):
                 if answer == "moved":
                     moved.add(i)

@@ -98,8 +98,8 @@ class Store(Protocol):
         """A small keyed document and its revision."""
         ...
 
-    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
-        """All documents of one kind by key, in order of keys."""
+    def documents(self, kind: str, *, start: str = "", end: str | None = None) -> dict[str, dict[str, Any]]:
+        """The documents of one kind by key, those with keys in [start, end), in order of keys."""
         ...
 
     def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:

@@ -2,10 +2,8 @@
 
 `open_store` knows two stores: sqlite.py, one file without a server, and mongo.py, a MongoDB replica set. Others come
 as entry points of the group `logagg.stores`: the name is the URL's scheme, the object is called as
-`factory(url, read_only=...)` and returns an `interfaces.Store`; tests/contract/test_store.py is the suite to pass.
+`factory(url, read_only=...)` and returns an `interfaces.Store`; tests/contract/test_store*.py is the suite to pass.
 """
-
-import importlib.metadata
 
 from logagg.errors import StoreError
 from logagg.interfaces import Store
@@ -31,6 +29,8 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
         from logagg.store.mongo import MongoStore  # the driver's import takes long: only where it is used
 
         return MongoStore(url, read_only=read_only)
+    import importlib.metadata  # 40 ms: only for a scheme that is not known here
+
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=scheme):
         store: Store = entry.load()(url, read_only=read_only)
         return store

@@ -223,10 +223,10 @@ class MemoryStore:
         with self._lock:
             return copy.deepcopy(self._documents.get((kind, key)))
 
-    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
+    def documents(self, kind: str, *, start: str = "", end: str | None = None) -> dict[str, dict[str, Any]]:
         with self._lock:
             return {place[1]: copy.deepcopy(value) for place, (_, value) in sorted(self._documents.items())
-                    if place[0] == kind}
+                    if place[0] == kind and place[1] >= start and (end is None or place[1] < end)}
 
     def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:
         with self._lock:

@@ -164,10 +164,11 @@ class MongoStore:
             found = self._db.documents.find_one({"_id": _document_id(kind, key)})
         return (found["revision"], codec.value_of(found)) if found else None
 
-    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
+    def documents(self, kind: str, *, start: str = "", end: str | None = None) -> dict[str, dict[str, Any]]:
         of = {"kind": to_column(kind)}
+        keys = (to_column(start) if start else read.ANYTHING[0], read.ANYTHING[1] if end is None else to_column(end))
         with self._server.errors("read"):
-            found = list(self._db.documents.find({"_id": read.between(of, key=read.ANYTHING)}))
+            found = list(self._db.documents.find({"_id": read.between(of, key=keys)}))
         return dict(sorted((from_column(document["_id"]["key"]), codec.value_of(document)) for document in found))
 
     def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:

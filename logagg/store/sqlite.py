@@ -136,9 +136,12 @@ class SqliteStore:
                              (to_column(kind), to_column(key))).fetchone()
         return (row[0], from_json(row[1])) if row else None
 
-    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
+    def documents(self, kind: str, *, start: str = "", end: str | None = None) -> dict[str, dict[str, Any]]:
+        wanted, values = "kind = ? AND key >= ?", [to_column(kind), to_column(start)]
+        if end is not None:
+            wanted, values = wanted + " AND key < ?", [*values, to_column(end)]
         with self._file.reading() as db:
-            rows = db.execute("SELECT key, value FROM documents WHERE kind = ?", (to_column(kind),)).fetchall()
+            rows = db.execute(f"SELECT key, value FROM documents WHERE {wanted}", values).fetchall()
         return {key: from_json(value) for key, value in sorted((from_column(key), value) for key, value in rows)}
 
     def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:

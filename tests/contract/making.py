@@ -1,6 +1,7 @@
 """Small streams, chunks and events for store tests, and the invariant that every store must keep."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,3 +84,13 @@ def assert_whole(store: Store) -> None:
             position = last.end
         if last is not None:
             assert (state.end, state.resume) == (last.end, last.start if last.open else last.end)
+
+
+def in_threads(steps: Sequence[Callable[[], object]]) -> None:
+    """Run the steps side by side, each in a thread, to their ends."""
+    threads = [threading.Thread(target=step) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)

@@ -6,16 +6,19 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 ORDER = [
-    {"version", "errors", "clock", "record", "raw", "interfaces"},
+    {"version", "errors", "clock", "record", "raw", "interfaces", "lease", "terminal", "times", "visible"},
     {"grammar", "source.identity", "source.files", "source.discover", "source.watch"},
     {"rollup.metric"},
+    {"alert.rule"},
     {"packs"},
     {"rollup", "store"},
     {"ingest"},
     {"source"},
-    {"report", "ledger", "search"},
-    {"config", "terminal"},
-    {"check", "init"},
+    {"ledger", "alert", "notify"},
+    {"report"},
+    {"config"},
+    {"adhoc", "check", "init", "parse", "search"},
+    {"api"},
     {"app"},
     {"demo"},
     {"commands"},
