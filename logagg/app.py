@@ -116,22 +116,28 @@ class App:
     # --- the service ------------------------------------------------------------------------------------------------
 
     def run(self, roles: Sequence[str], stop: threading.Event) -> None:
-        """Work in all `roles` until `stop` is set, then end in order. An error that no retry mends is raised."""
+        """Work in all `roles` until `stop` is set, then end along the flow: what agents commit last is still folded.
+
+        An error that no retry mends stops all, and is raised.
+        """
         failed: list[BaseException] = []
         works = {"agent": self._follow, "aggregator": self._aggregate}
         self._wait_for_store(stop)
+        ends = {role: threading.Event() for role in ROLES if role in roles}
 
-        def guarded(work: Callable[[threading.Event], None]) -> None:
+        def guarded(role: str) -> None:
             try:
-                work(stop)
+                works[role](ends[role])
             except BaseException as error:
                 failed.append(error)
                 stop.set()
 
-        threads = [threading.Thread(target=guarded, args=(works[role],), name=role) for role in ROLES if role in roles]
-        for thread in threads:
+        threads = {role: threading.Thread(target=guarded, args=(role,), name=role) for role in ends}
+        for thread in threads.values():
             thread.start()
-        for thread in threads:
+        stop.wait()
+        for role, thread in threads.items():
+            ends[role].set()
             thread.join()
         if failed:
             raise failed[0]
@@ -173,6 +179,8 @@ class App:
                 rest_s = backoff.next_s()
                 log.warning("folding: %s; trying again", error)
         with suppress(StoreUnavailable):
+            if lease.hold():
+                folder.fold()
             lease.release()
 
 

@@ -71,11 +71,11 @@ class MetricSet:
         self._by_event: dict[str, tuple[Metric, ...]] = {}
         problems = []
         for metric in (*BUILT_IN, *metrics):
-            known = self._by_name.setdefault(metric.name, metric)
-            if known is not metric:
-                if known != metric:
+            if metric.name in self._by_name:
+                if metric != self._by_name[metric.name]:
                     problems.append(f'metric "{metric.name}" is defined twice, differently; rename one of them')
                 continue
+            self._by_name[metric.name] = metric
             for event in metric.events:
                 self._by_event[event] = (*self._by_event.get(event, ()), metric)
         self.ratios: Mapping[str, Metric] = {m.name: m for m in self if m.kind == "ratio"}

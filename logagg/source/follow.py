@@ -32,6 +32,7 @@ BLOCK_BYTES = 1 << 20
 BLOCK_BYTES_MAX = 1 << 26
 SCAN_BYTES = 1 << 23
 PARTIAL_S = 5.0
+TICK_S = 0.001
 
 NO_LINE = b""
 """Stands for the first line of a stream that was committed before its first line was complete."""
@@ -243,7 +244,7 @@ class Follower:
         None where nothing is due, and where the file is not its stream any more (then it is UNKNOWN again).
         """
         due = self.due_s(now_s)
-        if due is None or (due > 0 and not final):
+        if due is None or (due > TICK_S and not final):
             return None
         stream, file = self.stream, self.file
         assert stream is not None and file is not None
@@ -260,8 +261,8 @@ class Follower:
         at_end = reached >= self.size and file.size() is not None
         final = at_end and (final or self.packed)
         quiet_s = now_s - self.grew_s
-        whole = final or (at_end and quiet_s >= PARTIAL_S)
-        flush = whole or (at_end and quiet_s >= self.source.quiet_ms / 1000)
+        whole = final or (at_end and quiet_s >= PARTIAL_S - TICK_S)
+        flush = whole or (at_end and quiet_s >= self.source.quiet_ms / 1000 - TICK_S)
         payload = data[stream.resume - low :]
         lines_end = stream.resume + payload.rfind(b"\n") + 1
         reading = Reading(
