@@ -213,7 +213,7 @@ def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
-    if segment.whole or (cut == 0 and len(data) > record_bytes_max):
+    if segment.whole or len(data) - cut > record_bytes_max:
         return data
     return data[:cut]
 

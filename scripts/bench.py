@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """How fast logagg is, stage by stage, and against peers on the same lines in the same run.
 
-    scripts/bench.py                 one million lines, five runs a stage (some minutes)
+    scripts/bench.py                 one million lines, five runs a stage (a quarter of an hour)
     scripts/bench.py --quick         a tenth of that, three runs
     scripts/bench.py --json FILE     the figures as JSON too
     scripts/bench.py --require-peers fail where a peer is not installed
 
-The lines are LogHub's Hadoop sample, repeated (LOGAGG_SAMPLES names its folder), or generated ones where it is absent.
-Peers are used where they are installed: as root, apt-get install mtail syslog-ng-core syslog-ng-mod-mongodb.
-Quote ratios: they hold when the machine's speed does not.
+The lines are LogHub's Hadoop sample (LOGAGG_SAMPLES names its folder), again and again with times that move on, or
+generated ones where it is absent. Peers are used where they are installed: as root, apt-get install mtail
+syslog-ng-core syslog-ng-mod-mongodb. Quote ratios: they hold when the machine's speed does not.
+docs/performance.md tells what each stage does.
 """
 
 import argparse
@@ -39,7 +40,9 @@ from logagg.source.identity import first_line, new_stream  # noqa: E402
 from logagg.store import open_store  # noqa: E402
 
 BLOCK_BYTES = 1 << 20
-LAYOUT = "%d{ISO8601} %-5p [%t] %c: %m%n"
+LAYOUT = "%d{ISO8601} %p [%t] %c: %m%n"
+SAMPLE_MINUTES = 10
+SLOW_PEER_SHARE = 50        # a peer that writes one document at a time gets one line in so many
 METRICS = [
     {"name": "reconnects", "event": "reconnect", "labels": ["host"]},
     {"name": "lease_waits", "event": "lease_failed", "field": "waited_s", "unit": "s", "labels": ["host"]},

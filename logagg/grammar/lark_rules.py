@@ -26,6 +26,10 @@ INTEGERS = frozenset({"INT", "SIGNED_INT"})
 FLOATS = frozenset({"NUMBER", "FLOAT", "DECIMAL", "SIGNED_NUMBER", "SIGNED_FLOAT"})
 """The terminals, by name, that make a field a number."""
 
+WAYS_MAX = 64
+"""A field whose choices come to more sequences than these is not taken apart: its value may then hold a quoted text at
+an end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -38,12 +42,18 @@ class Event:
 
 class _Part(NamedTuple):
     """A piece of a rule. `kept`: Lark keeps a token of it. `kind`: the type of its value, were it a field. `parts`: the
-    pieces that it consists of, if it is a sequence."""
+    pieces of a sequence; `branches`: those of a choice."""
 
     node: Node
     kept: bool
     kind: type
     parts: "tuple[_Part, ...]" = ()
+    branches: "tuple[_Part, ...]" = ()
+
+    def uneven(self) -> bool:
+        """Whether it depends on the branch taken what Lark keeps."""
+        return self.kept and any(not one.kept or one.uneven() or not all(part.kept for part in one.parts)
+                                 for one in self.branches)
 
 
 class _Use(NamedTuple):
@@ -172,7 +182,7 @@ class _Builder:
             branches.append(_joined(parts) if helper and not alias else _field(short(alias or name), parts))
         self._open.pop()
         part = _either(branches)
-        return part if helper else part._replace(parts=())
+        return part if helper else part._replace(parts=(), branches=())
 
     def _terminal(self, regexp: str | None, shown: str, rule: str) -> Node:
         if regexp is None:
@@ -219,7 +229,8 @@ def _joined(parts: Sequence[_Part]) -> _Part:
 def _either(parts: Sequence[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
-    return _Part(alt(part.node for part in parts), any(part.kept for part in parts), wider(part.kind for part in parts))
+    kind = wider(part.kind for part in parts)
+    return _Part(alt(part.node for part in parts), any(part.kept for part in parts), kind, branches=tuple(parts))
 
 
 def wider(kinds: Iterator[type]) -> type:
@@ -231,14 +242,30 @@ def wider(kinds: Iterator[type]) -> type:
 def _looped(part: _Part, low: int, high: int | None) -> _Part:
     if high == 0:
         return _Part(EMPTY, False, str)
-    return _Part(Loop(part.node, low, high), part.kept, part.kind if high == 1 else str)
+    branches = (part, _Part(EMPTY, False, str)) if (low, high) == (0, 1) else ()
+    kind = part.kind if high == 1 else str
+    return _Part(Loop(part.node, low, high), part.kept, kind, branches=branches)
 
 
 def _field(name: str, parts: Sequence[_Part]) -> _Part:
     """A field around what Lark keeps of its rule."""
-    parts = _joined(parts).parts
+    ways = _ways(parts)
+    return _either([_field_of(name, way) for way in (ways if len(ways) <= WAYS_MAX else [parts])])
+
+
+def _field_of(name: str, parts: Sequence[_Part]) -> _Part:
     kept = [number for number, part in enumerate(parts) if part.kept]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, len(parts))
     value = _joined(parts[first:last])
     nodes = [part.node for part in parts]
     return _Part(seq([*nodes[:first], Field(name, value.kind, value.node), *nodes[last:]]), True, str)
+
+
+def _ways(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """The sequences that a sequence stands for, in order of trying: choices are taken apart where Lark keeps tokens of
+    some branches only."""
+    ways: list[list[_Part]] = [[]]
+    for part in _joined(parts).parts:
+        choices = [way for one in part.branches for way in _ways([one])] if part.uneven() else [[part]]
+        ways = [way + choice for way in ways[: WAYS_MAX + 1] for choice in choices]
+    return ways

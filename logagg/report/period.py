@@ -27,6 +27,10 @@ class Period:
     to_us: int
 
 
+STEPS = {"daily": "day", "weekly": "week", "monthly": "month"}
+"""kind -> the step of the rollups that hold a whole period of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hour:
     """One local hour of a day. When the clocks go back an hour number comes twice: `again` tells the second."""
@@ -93,6 +97,26 @@ def hours(this: Period) -> list[Hour]:
     for (hour, fold), group in groupby(local, key=lambda item: (item[1].hour, item[1].fold)):
         at = [item[0] for item in group]
         found.append(Hour(hour, at[0] * 1_000_000, (at[-1] + QUARTER_S) * 1_000_000, bool(fold)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One local day of a week or month."""
+
+    date: date
+    from_us: int
+    to_us: int
+
+
+def days(this: Period) -> list[Day]:
+    """The local days of a period in order; a date that a zone skipped (Samoa, 2011-12-30) is none of them."""
+    found = []
+    one = _period("daily", this.first, this.zone)
+    while one.from_us < this.to_us:
+        if one.from_us < one.to_us:
+            found.append(Day(one.first, one.from_us, one.to_us))
+        one = _period("daily", one.first, this.zone, 1)
     return found
 
 

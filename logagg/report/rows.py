@@ -1,4 +1,4 @@
-"""Rollups of one day -> the numbers of each metric's rows, as data.json has them. Pure but for `day`."""
+"""Rollups of one period -> the numbers of each metric's rows, as data.json has them. Pure but for `period_rows`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from logagg.interfaces import Store
-from logagg.report.period import Period
+from logagg.report.period import STEPS, Period
 from logagg.rollup.metric import Metric
 from logagg.rollup.partial import labels_json
 from logagg.rollup.query import numbers
@@ -19,8 +19,8 @@ NUMBERS = ("count", "sum", "min", "max", "mean", "median", "p95", "p99", "value"
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """The rollups of one day by metric; `seen`: there is any record or reject from that day."""
+class PeriodRows:
+    """The rollups of one period by metric; `seen`: there is any record or reject from that time."""
 
     rows: Mapping[str, Rows]
 
@@ -32,31 +32,36 @@ class Day:
         return self.rows.get(metric, {})
 
 
-def day(store: Store, this: Period) -> Day:
-    """The day's rollups of all metrics, in the period's zone."""
+def period_rows(store: Store, this: Period) -> PeriodRows:
+    """The period's rollups of all metrics, in its zone."""
     start = this.from_us // 60_000_000
-    found = store.buckets("day", this.zone or "UTC", start, max(start + 1, this.to_us // 60_000_000))
-    return Day({key.metric: {labels: Stat.from_bytes(data) for labels, data in bucket.rows.items()}
-                for key, bucket in found if key.start == start})
+    found = store.buckets(STEPS[this.kind], this.zone or "UTC", start, start + 1)
+    return PeriodRows({key.metric: {labels: Stat.from_bytes(data) for labels, data in bucket.rows.items()}
+                       for key, bucket in found})
 
 
-def metric_rows(metric: Metric, counters: Mapping[str, Metric], now: Day, before: Day) -> list[dict[str, Any]]:
-    """One row over all labels, then one for each label set of this day or the day before."""
+def metric_rows(metric: Metric, counters: Mapping[str, Metric], now: PeriodRows,
+                then: Mapping[str, PeriodRows]) -> list[dict[str, Any]]:
+    """One row over all labels, then one for each label set of this period or the one before.
+
+    `then` are the periods to compare with by their keys in the row: "previous", and "week_before" for a day.
+    """
     rows_of = _ratio_rows(metric, counters) if metric.kind == "ratio" else _stat_rows(metric)
-    these, those = rows_of(now), rows_of(before)
-    nothing = {"now": _nothing(metric, now), "before": _nothing(metric, before)}
+    these, those = rows_of(now), {key: rows_of(of) for key, of in then.items()}
+    nothing = {key: _nothing(metric, of) for key, of in then.items()}
     return [
         {"metric": metric.name, "kind": metric.kind, "unit": metric.unit, "labels": json.loads(labels),
-         **these.get(labels, nothing["now"]), "previous": those.get(labels, nothing["before"])}
-        for labels in sorted({"{}", *these, *those})
+         **(these.get(labels) or _nothing(metric, now)),
+         **{key: rows.get(labels, nothing[key]) for key, rows in those.items()}}
+        for labels in sorted({"{}", *these, *those["previous"]})
     ]
 
 
 _Numbers = dict[str, Any]
 
 
-def _stat_rows(metric: Metric) -> Callable[[Day], dict[str, _Numbers]]:
-    def rows(of: Day) -> dict[str, _Numbers]:
+def _stat_rows(metric: Metric) -> Callable[[PeriodRows], dict[str, _Numbers]]:
+    def rows(of: PeriodRows) -> dict[str, _Numbers]:
         stats = dict(of.of(metric.name))
         if stats:
             stats["{}"] = Stat.merged(stats.values())
@@ -64,18 +69,18 @@ def _stat_rows(metric: Metric) -> Callable[[Day], dict[str, _Numbers]]:
     return rows
 
 
-def _ratio_rows(metric: Metric, counters: Mapping[str, Metric]) -> Callable[[Day], dict[str, _Numbers]]:
+def _ratio_rows(metric: Metric, counters: Mapping[str, Metric]) -> Callable[[PeriodRows], dict[str, _Numbers]]:
     """A ratio's rows are over the labels that all its counters have."""
     named = [counters[name] for name in (*metric.part, *metric.whole) if name in counters]
     shared = [label for label in (named[0].labels if named else ()) if all(label in other.labels for other in named)]
 
-    def rows(of: Day) -> dict[str, _Numbers]:
+    def rows(of: PeriodRows) -> dict[str, _Numbers]:
         parts, wholes = _sums(of, metric.part, shared), _sums(of, metric.whole, shared)
         return {labels: _ratio_numbers(parts.get(labels, 0), wholes.get(labels, 0)) for labels in {*parts, *wholes}}
     return rows
 
 
-def _sums(of: Day, names: Iterable[str], shared: Sequence[str]) -> dict[str, int]:
+def _sums(of: PeriodRows, names: Iterable[str], shared: Sequence[str]) -> dict[str, int]:
     """Counts of several counters, over all labels and per set of the shared labels."""
     found: dict[str, int] = {}
     for name in names:
@@ -100,7 +105,7 @@ def _numbers(metric: Metric, stat: Stat) -> _Numbers:
     return numbers(metric, stat) | {"value": stat.count if metric.kind == "counter" else None}
 
 
-def _nothing(metric: Metric, of: Day) -> _Numbers:
+def _nothing(metric: Metric, of: PeriodRows) -> _Numbers:
     """The numbers of a row without rollups."""
     none = dict.fromkeys(NUMBERS) | {"count": 0, "sum": 0}
     return none | {"value": 0} if metric.kind == "counter" and of.seen else none

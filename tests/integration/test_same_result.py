@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from logagg.store import open_store
+from tests.mongod import database_url
 from tests.service import Service, json_lines, logagg, stored_streams
 from tests.waiting import until
 
@@ -127,6 +128,17 @@ def test_followed_live(demo: Path, once: Result, tmp_path: Path) -> None:
                 written[path] = end
             until(lambda: service.holds(settled(config, contents, written)), f"round {round_} committed", 120)
         assert service.stop() == 0, service.messages()
+    check_same(result(config), once)
+
+
+@pytest.mark.service
+def test_in_mongodb(demo: Path, once: Result, tmp_path: Path, mongod_url: str) -> None:
+    """The other store gives the same answers to the last digit."""
+    config = fresh(demo, tmp_path / "demo")
+    url = database_url(mongod_url, "same_result")
+    config.write_text(config.read_text().replace("sqlite:///logagg.db", url))
+    logagg("ingest", config=config)
+    assert not (config.parent / "logagg.db").exists()
     check_same(result(config), once)
 
 
