@@ -29,6 +29,7 @@ COMMANDS = {
     "query": "ask for one number of a metric",
     "grep": "search the logs' own text",
     "report": "build reports",
+    "channel": "send a test message",
     "export": "print events or rollups",
     "status": "show what has been read of each log",
 }

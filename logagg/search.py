@@ -1,4 +1,4 @@
-"""`logagg grep`: finds text in the kept raw bytes, and answers with whole records.
+"""`logagg grep` and the raw context of a record: finds text in the kept raw bytes, and answers with whole records.
 
 Chunks in the range of time are decompressed one by one; only those that hold the text are split into records, by the
 reader and the carry with which they were read the first time. Memory: one chunk and the context.
@@ -107,6 +107,31 @@ def search(store: Store, wanted: Wanted, reader_for: Callable[[Stream], Reader],
         chunks = store.chunks(stream=stream.id, from_us=wanted.from_us, to_us=wanted.to_us)
         pieces = _pieces(chunks, wanted, pattern, reader_for(stream), encoding)
         yield from _with_context(stream, pieces, pattern, wanted.context)
+
+
+AROUND_BYTES = 256 << 10
+
+
+def around(store: Store, stream: Stream, offset: int, context: int, reader: Reader,
+           encoding: str = "utf-8") -> list[Found]:
+    """The record that holds the byte `offset` (its `hit` is True), with up to `context` records on each side.
+
+    Empty where no raw bytes are kept there. Neighbours are looked for within AROUND_BYTES; memory: one chunk.
+    """
+    if not any(chunk.raw for chunk in store.chunks(stream=stream.id, start=offset, end=offset + 1)):
+        return []
+    before: deque[_Piece] = deque(maxlen=context + 1)
+    after: list[_Piece] = []
+    chunks = store.chunks(stream=stream.id, start=max(0, offset - AROUND_BYTES), end=offset + AROUND_BYTES)
+    for piece in (piece for chunk in chunks if chunk.raw
+                  for piece in _split(chunk, decompress(chunk.raw), reader, encoding)):
+        if piece.offset <= offset:
+            before.append(piece)
+        elif len(after) < context:
+            after.append(piece)
+        else:
+            break
+    return [_found(stream, piece, piece is before[-1], False) for piece in (*before, *after)]
 
 
 def _pieces(chunks: Iterator[Chunk], wanted: Wanted, pattern: re.Pattern[str], reader: Reader,

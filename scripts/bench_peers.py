@@ -73,12 +73,23 @@ def syslog_ng_json(log: Path, lines: int, folder: Path) -> float | None:
     return _syslog_ng(log, folder, destination, done)
 
 
-def syslog_ng_mongodb(log: Path, lines: int, folder: Path, url: str, count: Callable[[], int]) -> float | None:
-    """file -> regexp-parser -> mongodb(), which inserts one document at a time."""
-    if not list(Path("/usr/lib/syslog-ng").glob("*/libafmongodb.so")):
+def syslog_ng_mongodb(log: Path, lines: int, folder: Path, url: str, workers: int,
+                      count: Callable[[], int]) -> float | None:
+    """file -> regexp-parser -> mongodb(), which inserts one document at a time in each of its workers."""
+    if not _has_mongodb():
         return None
-    destination = f'mongodb(uri("{url}") collection("lines") value-pairs(key("l.*")));'
+    destination = f'mongodb(uri("{url}") collection("lines") workers({workers}) value-pairs(key("l.*")));'
     return _syslog_ng(log, folder, destination, lambda: count() >= lines)
+
+
+def _has_mongodb() -> bool:
+    return any(Path("/usr/lib/syslog-ng").glob("*/libafmongodb.so"))
+
+
+def absent() -> list[str]:
+    """What is not installed."""
+    found = {"mtail": shutil.which("mtail"), "syslog-ng": shutil.which("syslog-ng"), "mongodb()": _has_mongodb()}
+    return [name for name, there in found.items() if not there]
 
 
 def mtail(log: Path, lines: int, folder: Path) -> float | None:

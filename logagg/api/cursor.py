@@ -27,7 +27,8 @@ def decode(cursor: str, question: Mapping[str, Any], kinds: tuple[type, ...]) ->
     """The key, whose parts are of these types; Problem 400 for anything that `encode` has not made."""
     try:
         data = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        digest, *key = json.loads(data)
+        digest, *rest = json.loads(data)
+        key: list[Any] = rest
     except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError):
         raise _wrong("is no cursor of this service") from None
     # bool is an int to Python, and no part of any key

@@ -5,6 +5,8 @@
     forms.py     is one value what its option wants?
     validate.py  text -> values, with all mistakes at once
     build.py     values -> Config: layouts, packs, metrics, names
+    alerts.py    the same for rules, channels and the mail server
+    web.py       the same for the web role
     schema.py    the options as JSON Schema, as a commented file, as a table for the manual
     model.py     Config itself
     find.py      which file it is
@@ -16,11 +18,21 @@ import os
 from pathlib import Path
 
 from logagg.config.forms import masked
-from logagg.config.model import Config, ReportConfig, Retention, SourceConfig
+from logagg.config.model import (
+    ChannelConfig,
+    Config,
+    NotifyConfig,
+    ReportConfig,
+    Retention,
+    SmtpConfig,
+    SourceConfig,
+    WebConfig,
+)
 from logagg.errors import ConfigError
 from logagg.terminal import safe_line
 
-__all__ = ["Config", "ReportConfig", "Retention", "SourceConfig", "load", "loads", "masked"]
+__all__ = ["ChannelConfig", "Config", "NotifyConfig", "ReportConfig", "Retention", "SmtpConfig", "SourceConfig",
+           "WebConfig", "load", "loads", "masked"]
 
 CONFIG_BYTES_MAX = 8 << 20
 

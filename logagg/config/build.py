@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from logagg.config import alerts
 from logagg.config.forms import days, near, quoted
 from logagg.config.machine import machine_host, machine_zone
 from logagg.config.model import Config, ReportConfig, Retention, SourceConfig
 from logagg.config.places import Key
 from logagg.config.validate import Problems, Values
+from logagg.config.web import web
 from logagg.errors import ConfigError, LogaggError
 
 if TYPE_CHECKING:
@@ -30,7 +32,13 @@ def build(tables: Mapping[str, list[Values]], path: Path | None, folder: Path, p
     packs = _packs(tables, pack_paths, problems)
     metrics = tuple(_metrics(tables["metric"], packs, problems))
     _check_same_paths(sources, problems)
-    _check_same_names("report", [report.name for report in reports], problems)
+    channels = alerts.channels(tables["channel"])
+    notify = alerts.notify(tables["notify"][0])
+    alerts.check_send(("notify",), notify.send, channels, problems)
+    for i, report in enumerate(reports):
+        alerts.check_send(("report", i), report.send, channels, problems)
+    for name in ("report", "channel", "rule"):
+        _check_same_names(name, [values["name"] for values in tables[name]], problems)
     keep = {f"{name}_days": days(text) for name, text in tables["retention"][0].items()}
     return Config(
         path=path,
@@ -44,6 +52,11 @@ def build(tables: Mapping[str, list[Values]], path: Path | None, folder: Path, p
         pack_paths=pack_paths,
         archive_path=Path(absolute(tables["archive"][0]["path"], folder)),
         retention=Retention(**keep),
+        rules=alerts.rules(tables["rule"], packs, zone, notify, channels, problems),
+        channels=channels,
+        smtp=alerts.smtp(tables["smtp"][0], folder, bool(channels), problems),
+        notify=notify,
+        web=web(tables["web"][0], folder, problems),
     )
 
 
@@ -101,6 +114,7 @@ def _report(values: Values, zone: str, packs: tuple[str, ...]) -> ReportConfig:
         periods=values["periods"],
         timezone=values["timezone"] or zone,
         packs=packs if values["packs"] is None else values["packs"],
+        send=values["send"],
     )
 
 
@@ -234,7 +248,7 @@ def _check_same_paths(sources: Sequence[SourceConfig], problems: Problems) -> No
 def _check_same_names(table: str, names: Sequence[str], problems: Problems) -> None:
     first: dict[str, int] = {}
     for i, name in enumerate(names):
-        folded = name.lower()   # names become folders, and some file systems fold case
+        folded = (name or "").lower()   # names become folders, and some file systems fold case
         if name and first.setdefault(folded, i) != i:
             problems.add((table, i, "name"), f"{quoted(name)} is the name of {table}[{first[folded] + 1}] already; "
                          "choose another")

@@ -6,10 +6,12 @@ A table's name is its TOML name; "" is the top of the file. `many` tables are wr
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["text", "texts", "whole", "number"]
-"""text: a string. texts: a list of strings, or one alone. whole: an integer. number: any finite number."""
+Kind = Literal["text", "texts", "whole", "number", "flag"]
+"""text: a string. texts: a list of strings, or one alone. whole: an integer. number: any finite number. flag: true or
+false."""
 
-Form = Literal["", "name", "zone", "layout", "encoding", "store", "age", "folder", "globs", "metric"]
+Form = Literal["", "name", "zone", "layout", "encoding", "store", "age", "folder", "globs", "metric", "rule", "window",
+               "hold", "duration", "clock", "hours", "days", "condition", "host", "address", "listen", "http"]
 """What a value must be beyond its kind; `validate.py` knows how each is checked."""
 
 
@@ -107,17 +109,89 @@ TABLES: tuple[Table, ...] = (
         Field("label_limit", "whole", "Label sets kept for a day; the rest are merged.", default=1000, least=1,
               most=1_000_000),
     ), many=True),
+    Table("rule", "A condition that people are told of; one table each. One with a pack rule's name takes its place.", (
+        Field("name", "text", "The rule's name: a letter, then letters, digits and _ only.", required=True,
+              form="rule", example='"das_failing"'),
+        Field("enabled", "flag", "false switches the pack's rule of this name off; such a table needs no more keys.",
+              default=True),
+        Field("type", "text", "event: it happened. count: more than `above` of them within `window`. ratio: part / "
+              "whole is more than `above` within `window`. absent: it did not come.",
+              choices=("event", "count", "ratio", "absent"), default_said="required", example='"ratio"'),
+        Field("event", "texts", "For event, count and absent: the event, or list of events.", default=(),
+              example='"vip_stop"'),
+        Field("part", "texts", "For a ratio: the events above the line.", default=(), example='["das_failure"]'),
+        Field("whole", "texts", "For a ratio: the events below the line, those of `part` among them.", default=(),
+              example='["das_failure", "das_call"]'),
+        Field("where", "texts", "Takes only events whose field has this value, or has another one (!=).", default=(),
+              form="condition", example='["reason!=nightly_restart"]'),
+        Field("above", "number", "For count and ratio: what must be exceeded.", default_said="required",
+              example="0.1"),
+        Field("window", "text", "Over how long it is counted, in whole minutes; for event how long it must be quiet "
+              "until it is over.", form="window", default_said="5m", example='"5m"'),
+        Field("min_count", "whole", "For a ratio: how many of `whole` there must be.", least=1, most=10**12,
+              default_said="1", example="20"),
+        Field("for", "text", "How long it must hold until it fires, in whole minutes.", form="hold",
+              default_said="0s", example='"10m"'),
+        Field("by", "texts", "Fields of the events, or app, host, level, event: each value is watched by itself.",
+              default=(), example='["host"]'),
+        Field("due", "text", "For absent: the local time by which it must have come that day.", form="clock",
+              default_said="none", example='"06:30"'),
+        Field("within", "text", "For absent: how long it may stay away, in whole minutes.", form="window",
+              default_said="none", example='"30m"'),
+        Field("between", "text", "For within: the local hours in which it is expected.", form="hours",
+              default_said="the whole day", example='"08:00-20:00"'),
+        Field("days", "texts", "For absent: the days on which it is expected.", default=(), form="days",
+              example='["mon-fri"]'),
+        Field("timezone", "text", "For absent: the zone of these times.", form="zone",
+              default_said="the file's timezone", example='"America/New_York"'),
+        Field("severity", "text", "How bad it is.", default="critical", choices=("info", "warning", "critical")),
+        Field("send", "texts", "The channels that are told.", default_said="those of [notify]", example='["ops"]'),
+        Field("help", "text", "What it means and what to do, in one line.", default="",
+              example='"DAS fails: call the DAS team."'),
+    ), many=True),
+    Table("channel", "A way to tell people; one table each.", (
+        Field("name", "text", f"The channel's name: {_PLAIN_NAME}.", required=True, form="name", example='"ops"'),
+        Field("type", "text", "What it is.", default="email", choices=("email",)),
+        Field("to", "texts", "The addresses; each gets a mail of its own.", required=True, form="address",
+              example='["ops@example.com"]'),
+    ), many=True),
+    Table("smtp", "The mail server that takes the mails.", (
+        Field("host", "text", "Its name or address.", form="host", default_said="none",
+              example='"mail.example.com"'),
+        Field("port", "whole", "Its port.", least=1, most=65_535,
+              default_said="587 for starttls, 465 for tls, 25 for none", example="587"),
+        Field("security", "text", "starttls: encrypted after the greeting. tls: from the first byte. none: not at all.",
+              default="starttls", choices=("starttls", "tls", "none")),
+        Field("user", "text", "The user to log in as.", default_said="no log-in", example='"logagg"'),
+        Field("password_file", "text", "The file that holds the user's password and nothing else.", form="folder",
+              default_said="none", example='"/etc/logagg/smtp-password"'),
+        Field("from", "text", "The sender's address.", form="address", default_said="logagg@ this machine's name",
+              example='"logagg@example.com"'),
+    )),
+    Table("notify", "When people are told.", (
+        Field("age_max", "text", "What happened longer ago than this, when it is detected, is kept as late and not "
+              "sent.", default="1h", form="duration"),
+        Field("send", "texts", "The channels of rules that name none.", default=(), example='["ops"]'),
+    )),
+    Table("web", "The live page, the archive and the REST interface.", (
+        Field("listen", "text", "Address and port to listen at.", default="127.0.0.1:8470", form="listen"),
+        Field("token_file", "text", "The file of those who may read, which an address beyond this machine needs.",
+              form="folder", default_said="none", example='"/etc/logagg/tokens"'),
+        Field("insecure", "flag", "true lets everybody in who reaches the address.", default=False),
+        Field("public_url", "text", "The address that links in mails begin with.", form="http",
+              default_said="none: mails have no links", example='"https://logs.example.com"'),
+    )),
     Table("report", "A report that is built for each period; one table each.", (
         Field("name", "text", f"The report's name and its folder's: {_PLAIN_NAME}.", required=True, form="name",
               example='"operations"'),
-        Field("periods", "texts", "The periods it is built for.", default=("daily",), choices=("daily",)),
+        Field("periods", "texts", "The periods it is built for.", default=("daily",),
+              choices=("daily", "weekly", "monthly"), example='["daily", "weekly", "monthly"]'),
         Field("timezone", "text", "The zone in which its days begin and end.", form="zone",
               default_said="the file's timezone", example='"America/New_York"'),
         Field("packs", "texts", "The packs whose metrics it shows.", default_said="the packs of all sources",
               example='["callcenter"]'),
-    ), many=True, shown=True, later={
-        "send": "fetch the report from the archive's folder",
-    }),
+        Field("send", "texts", "The channels that it is mailed to.", default=(), example='["ops"]'),
+    ), many=True, shown=True),
     Table("archive", "Where reports are kept.", (
         Field("path", "text", "The folder of the reports.", default="reports", form="folder"),
     ), shown=True),
@@ -129,18 +203,6 @@ TABLES: tuple[Table, ...] = (
               form="age"),
     ), shown=True),
 )
-
-LATER_TABLES = {
-    "rule": "remove it; until alerts come, ask with `logagg query`",
-    "channel": "remove it; until alerts come, ask with `logagg query`",
-    "smtp": "remove it; until alerts come, ask with `logagg query`",
-    "notify": "remove it; until alerts come, ask with `logagg query`",
-    "web": "remove it; open the reports from the archive's folder",
-}
-"""Tables of the configuration's full form that this version does not have, and the way out."""
-
-LATER_CHOICES = {("report", "periods"): ("weekly", "monthly")}
-"""Values that a later version takes."""
 
 
 _BY_NAME = {one.name: one for one in TABLES}

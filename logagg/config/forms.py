@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from logagg.alert import words
+from logagg.alert.rule import hold_problem, window_problem
 from logagg.config.fields import Field
 from logagg.config.machine import is_zone
 from logagg.terminal import safe_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})\Z|[0-9A-Fa-f:.]{2,45}\Z")
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
+_LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9][A-Za-z0-9._-]*)):([0-9]{1,5})\Z")
 _AGE = re.compile(r"([1-9][0-9]{0,4})d\Z")
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)\S*(@)")
 
@@ -65,6 +70,8 @@ def kind_problem(field: Field, value: Any) -> str | None:
         wrong = value if not isinstance(value, list) else next(item for item in value if not isinstance(item, str))
         return f'expected a list of texts such as ["a", "b"], found {found(wrong)}' + (
             " in it" if isinstance(value, list) else "")
+    if field.kind == "flag":
+        return None if isinstance(value, bool) else f"expected true or false without quotes, found {found(value)}"
     unit = f" of {field.unit}" if field.unit else ""
     if isinstance(value, bool) or not isinstance(value, int if field.kind == "whole" else int | float):
         name = "whole number" if field.kind == "whole" else "number"
@@ -169,6 +176,60 @@ def days(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def _rule(text: str) -> str | None:
+    if _METRIC.match(text):
+        return None
+    return f"{quoted(text)} cannot be a rule's name; expected a letter, then up to 99 letters, digits and _"
+
+
+def _formed(parse: Callable[[str], object], expected: str) -> Callable[[str], str | None]:
+    """A check for what `parse` answers None to."""
+    def check(text: str) -> str | None:
+        return f"{quoted(text)} cannot be used; expected {expected}" if parse(text) is None else None
+    return check
+
+
+def _minutes(check: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    return lambda text: f"{quoted(text)} cannot be used; {problem}" if (problem := check(text)) else None
+
+
+def _duration(text: str) -> str | None:
+    if words.duration_s(text):
+        return None
+    return f"{quoted(text)} is no length of time; expected {words.DURATION_EXPECTED}"
+
+
+def _host(text: str) -> str | None:
+    if _HOST.match(text):
+        return None
+    return f'{quoted(text)} is no host; expected a name such as "mail.example.com" or an address, without a port'
+
+
+def _address(text: str) -> str | None:
+    if _ADDRESS.match(text) and len(text) <= 254:
+        return None
+    return f'{quoted(text)} is no mail address; expected one such as "ops@example.com", without a name'
+
+
+def listen_parts(text: str) -> tuple[str, int] | None:
+    """Host and port of "127.0.0.1:8470" or "[::1]:8470"; None where it is neither."""
+    match = _LISTEN.match(text)
+    if not match or int(match[3]) > 65_535:
+        return None
+    return match[1] or match[2], int(match[3])
+
+
+def _http(text: str) -> str | None:
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and bool(url.hostname) and not url.query and not url.fragment
+    except ValueError:
+        good = False
+    if good and not re.search(r"[\s<>\"'\x00-\x1f]", text) and "@" not in url.netloc:
+        return None
+    return f'{quoted(text)} is no address of a site; expected one such as "https://logs.example.com"'
+
+
 def _filled(text: str) -> str | None:
     return None if text.strip() else "is empty; expected a path"
 
@@ -182,4 +243,16 @@ _FORMS: dict[str, Callable[[str], str | None]] = {
     "age": _age,
     "folder": _filled,
     "globs": _filled,
+    "rule": _rule,
+    "window": _minutes(window_problem),
+    "hold": _minutes(hold_problem),
+    "duration": _duration,
+    "clock": _formed(words.clock_minute, words.CLOCK_EXPECTED),
+    "hours": _formed(words.hours, words.HOURS_EXPECTED),
+    "days": _formed(words.weekdays, words.DAYS_EXPECTED),
+    "condition": _formed(words.condition, words.CONDITION_EXPECTED),
+    "host": _host,
+    "address": _address,
+    "listen": _formed(listen_parts, 'an address with its port such as "127.0.0.1:8470" or "[::1]:8470"'),
+    "http": _http,
 }

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from logagg.alert.rule import Rule
     from logagg.packs import Pack
     from logagg.rollup.metric import Metric
 
@@ -34,12 +35,53 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReportConfig:
-    """One report; `packs` names those whose metrics it shows, in order."""
+    """One report; `packs` names those whose metrics it shows, in order, `send` the channels that it is mailed to."""
 
     name: str
     periods: tuple[str, ...] = ("daily",)
     timezone: str = "UTC"
     packs: tuple[str, ...] = ()
+    send: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConfig:
+    """A way to tell people: `to` are mail addresses."""
+
+    name: str
+    type: str = "email"
+    to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpConfig:
+    """The mail server. `security`: starttls, tls or none. `password_file` is absolute."""
+
+    host: str
+    port: int = 587
+    security: str = "starttls"
+    user: str | None = None
+    password_file: Path | None = None
+    sender: str = "logagg@localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """`send` names the channels of rules that name none; what is older than `age_max_s` when found is not sent."""
+
+    age_max_s: int = 3600
+    send: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the web role listens. `token_file` is absolute; `public_url` has no slash at its end."""
+
+    host: str = "127.0.0.1"
+    port: int = 8470
+    token_file: Path | None = None
+    insecure: bool = False
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +99,8 @@ class Config:
     """A whole configuration. `path` is the file it came from (None: built in the program).
 
     `folder` is what relative paths were relative to. `store_url` may hold a password: print `masked(store_url)`.
-    `packs` holds every pack that a source or report names, by name; `metrics` are the user's own [[metric]] tables.
+    `packs` holds every pack that a source or report names, by name; `metrics` are the user's own [[metric]] tables;
+    `rules` those of the packs and the user's own, each with its zone and channels filled in.
     """
 
     path: Path | None
@@ -71,6 +114,11 @@ class Config:
     pack_paths: tuple[Path, ...] = ()
     archive_path: Path = Path("reports")
     retention: Retention = Retention()
+    rules: "tuple[Rule, ...]" = ()
+    channels: tuple[ChannelConfig, ...] = ()
+    smtp: SmtpConfig | None = None
+    notify: NotifyConfig = NotifyConfig()
+    web: WebConfig = WebConfig()
 
     def source_of(self, app: str, host: str, path: str) -> SourceConfig | None:
         """The source that a stream belongs to: of those with its app and host, the one whose globs match its path."""

@@ -11,8 +11,19 @@ _PATTERNS = {
     "name": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     "metric": r"^[A-Za-z][A-Za-z0-9_]{0,99}$",
     "age": r"^([1-9][0-9]{0,4}d|forever)$",
+    "rule": r"^[A-Za-z][A-Za-z0-9_]{0,99}$",
+    "window": r"^[1-9][0-9]*[smhd]$",
+    "hold": r"^(0|[1-9][0-9]*)[smhd]$",
+    "duration": r"^[1-9][0-9]*[smhd]$",
+    "clock": r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$",
+    "hours": r"^[0-2][0-9]:[0-5][0-9] *- *[0-2][0-9]:[0-5][0-9]$",
+    "condition": r"^[A-Za-z_][A-Za-z0-9_]*!?=",
+    "http": r"^https?://",
     "store": r"^(sqlite:///.+|mongodb(\+srv)?://.+/.+)$",
 }
+
+
+_TYPES = {"whole": "integer", "number": "number", "flag": "boolean"}
 
 
 def json_schema() -> dict[str, Any]:
@@ -54,7 +65,7 @@ def _field(field: Field) -> dict[str, Any]:
             many["minItems"] = 1
         schema = {"anyOf": [many, text]}
     else:
-        schema = {"type": "integer" if field.kind == "whole" else "number"}
+        schema = {"type": _TYPES[field.kind]}
         schema |= {} if field.least is None else {"minimum": field.least}
         schema |= {} if field.most is None else {"maximum": field.most}
     schema["description"] = _said(field)
@@ -129,4 +140,5 @@ def options_table() -> str:
     return "\n".join(parts)
 
 
-_KINDS = {"text": "text", "texts": "text or list of texts", "whole": "whole number", "number": "number"}
+_KINDS = {"text": "text", "texts": "text or list of texts", "whole": "whole number", "number": "number",
+          "flag": "`true` or `false`"}

@@ -4,7 +4,7 @@ import re
 import tomllib
 from typing import Any
 
-from logagg.config.fields import LATER_CHOICES, LATER_TABLES, TABLES, Field, Table, table
+from logagg.config.fields import TABLES, Field, Table, table
 from logagg.config.forms import found, kind_problem, near, quoted, text_problem
 from logagg.config.places import Key, Places
 from logagg.errors import ConfigError
@@ -21,13 +21,19 @@ class Problems:
         self._file = safe_line(file)
         self._places = places
         self._found: list[tuple[int, int, str]] = []
+        self._keys: list[Key] = []
 
     def add(self, key: Key, what: str) -> None:
         """Note that `what` is wrong with the value at `key`."""
+        self._keys.append(key)
         line = self._places.line(key) if self._places else None
         place = f"{self._file}:{line}" if line else self._file
         name = shown(key)
         self._found.append((line or 0, len(self._found), f"{place}: {name}: {what}" if name else f"{place}: {what}"))
+
+    def has(self, key: Key) -> bool:
+        """Whether something is wrong at `key` or below it."""
+        return any(one[:len(key)] == key for one in self._keys)
 
     def lines(self) -> list[str]:
         """All problems in the order of the file."""
@@ -82,7 +88,7 @@ def _syntax_problem(message: str, text: str, file: str) -> str:
         way_out = "; each key may stand only once in its table"
     elif "Cannot declare" in what:
         what = "a table is declared twice"
-        way_out = "; write each [table] once; [[source]], [[metric]] and [[report]] may be repeated"
+        way_out = "; write each [table] once; [[source]], [[rule]], [[report]] … may be repeated"
     elif "Expected newline or end of document" in what:
         way_out = "; write one key = value a line"
     elif "Illegal character" in what:
@@ -98,9 +104,7 @@ def validate(document: dict[str, Any], problems: Problems) -> dict[str, list[Val
     top = table("")
     names = [one.name for one in TABLES if one.name]
     for key, value in document.items():
-        if key in LATER_TABLES:
-            problems.add(_first(key, value), f"not supported by this version; {LATER_TABLES[key]}")
-        elif key not in names and key not in top.names():
+        if key not in names and key not in top.names():
             problems.add(_first(key, value), _unknown_top(key, value, names))
     result = {"": [_values(top, {k: v for k, v in document.items() if k in top.names()}, (), problems)]}
     for one in TABLES:
@@ -154,32 +158,25 @@ def _values(one: Table, raw: dict[str, Any], place: Key, problems: Problems) -> 
         missing = field.required and field.name not in raw
         if missing and not (field.name == "paths" and "log4j" in raw):
             problems.add(place, f"{field.name} is missing; add {field.name} = {field.example}")
-    return {field.name: _value(one, field, raw.get(field.name), (*place, field.name), problems)
+    return {field.name: _value(field, raw.get(field.name), (*place, field.name), problems)
             for field in one.fields}
 
 
-def _value(one: Table, field: Field, value: Any, place: Key, problems: Problems) -> Any:
+def _value(field: Field, value: Any, place: Key, problems: Problems) -> Any:
     """The option's value, a tuple for texts; its default where it is absent or wrong."""
     if value is None:
         return field.default
     if problem := kind_problem(field, value):
         problems.add(place, problem)
         return field.default
-    if field.kind in ("whole", "number"):
+    if field.kind in ("whole", "number", "flag"):
         return value
     texts = [value] if isinstance(value, str) else list(value)
     if field.required and not texts:
         problems.add(place, f"is empty; expected at least one, such as {field.example}")
-    wrong = [problem for text in texts if (problem := _text_problem(one, field, text))]
+    wrong = [problem for text in texts if (problem := text_problem(field, text))]
     for problem in wrong:
         problems.add(place, problem)
     if wrong:
         return field.default
     return tuple(dict.fromkeys(texts)) if field.kind == "texts" else value
-
-
-def _text_problem(one: Table, field: Field, text: str) -> str | None:
-    if text in LATER_CHOICES.get((one.name, field.name), ()):
-        known = ", ".join(quoted(choice) for choice in field.choices)
-        return f"{quoted(text)} is not supported by this version; expected {known}"
-    return text_problem(field, text)

@@ -16,9 +16,6 @@ from logagg.clock import Clock
 from logagg.interfaces import Store
 from logagg.notify.channel import ChannelSettings
 
-KEY_CHARS = 24
-"""A key begins with its message's time, `20261120T131530.123456Z:`, so that keys are in order of time."""
-
 SETTLED_S = 2 * 3600.0
 """A put takes less than half of this, clocks differ by less than the other half: what is older is seen by a scan."""
 
@@ -37,7 +34,7 @@ class Outbox:
         self._store = store
         self._channels = {channel.name: channel for channel in channels}
         self._clock = clock
-        self._domain = _domain(from_address)
+        self._domain = domain_of(from_address)
 
     def put(self, what: str, channel: str, subject: str, text: str, html: str,
             images: Sequence[Mapping[str, Any]] = (), *, about: Mapping[str, str] | None = None) -> list[str]:
@@ -78,9 +75,9 @@ class Outbox:
         revision, value = self._store.document("sent_key", digest) or (0, {})
         if revision and not self._cut_short(value, now_us):
             return value["outbox"], value["created_us"]
-        new = {"outbox": f"{time_key(now_us)}:{digest}", "created_us": now_us}
-        if self._store.put_document("sent_key", digest, revision, new):
-            return new["outbox"], now_us
+        key = f"{time_key(now_us)}:{digest}"
+        if self._store.put_document("sent_key", digest, revision, {"outbox": key, "created_us": now_us}):
+            return key, now_us
         found = self._store.document("sent_key", digest)
         assert found is not None    # documents are never deleted
         return found[1]["outbox"], found[1]["created_us"]
@@ -91,7 +88,7 @@ class Outbox:
 
 
 def time_key(ts_us: int) -> str:
-    """`20261120T131530.123456Z`."""
+    """`20261120T131530.123456Z`: with it a key begins, so that keys are in order of time."""
     return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
@@ -110,7 +107,7 @@ def open_messages(store: Store, now_us: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _domain(address: str) -> str:
+def domain_of(address: str) -> str:
     """The domain of an address with or without display name; a reserved one (RFC 2606) where there is none."""
     domain = address.rpartition("@")[2].strip("<> ").encode("idna", "ignore").decode() if "@" in address else ""
     return domain if domain and all(c.isalnum() or c in ".-" for c in domain) else "logagg.invalid"

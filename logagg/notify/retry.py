@@ -17,6 +17,10 @@ LEASE_S = 75.0
 
 RETRY_FIRST_S = 5.0
 RETRY_MAX_S = 900.0
+
+PAUSE_MAX_S = 60.0
+"""A service out of reach is tried again at least this often, however long it was away."""
+
 GIVE_UP_S = 3 * 86400.0
 
 Value = dict[str, Any]
@@ -41,8 +45,8 @@ def claimed(value: Value, holder: str, now_us: int, lease_s: float) -> Value:
 
 
 def settled(value: Value, answer: Answer, now_us: int, rng: random.Random) -> Value:
-    """The message after `answer`. One that fails for reasons of the service as a whole is due again at once: the
-    sender itself waits before it troubles that service again."""
+    """The message after `answer`. Where the service as a whole does not work, a message is due again within a
+    minute, so that it need not wait for long once the service is back."""
     free = value | {"claimed_by": None, "claimed_until_us": 0}
     if answer.outcome == "accepted":
         return free | {"state": "sent", "sent_us": now_us, "error": None}
@@ -50,8 +54,8 @@ def settled(value: Value, answer: Answer, now_us: int, rng: random.Random) -> Va
         return free | {"state": "failed", "error": answer.text}
     if now_us - value["created_us"] > GIVE_UP_S * 1e6:
         return free | {"state": "failed", "error": f"given up after {GIVE_UP_S / 86400:.0f} days: {answer.text}"}
-    return free | {"state": "waiting", "next_at_us": now_us + round(retry_s(value["attempts"], rng) * 1e6),
-                   "error": answer.text}
+    delay_s = retry_s(value["attempts"], rng, PAUSE_MAX_S if answer.everyone else RETRY_MAX_S)
+    return free | {"state": "waiting", "next_at_us": now_us + round(delay_s * 1e6), "error": answer.text}
 
 
 def retry_s(failures: int, rng: random.Random, max_s: float = RETRY_MAX_S) -> float:

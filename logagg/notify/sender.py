@@ -18,7 +18,7 @@ from logagg.errors import StoreUnavailable
 from logagg.interfaces import Store
 from logagg.notify.channel import Answer, Channel, Notification
 from logagg.notify.outbox import open_messages
-from logagg.notify.retry import LEASE_S, claimed, readiness, retry_s, settled
+from logagg.notify.retry import LEASE_S, PAUSE_MAX_S, claimed, readiness, retry_s, settled
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,6 @@ POLL_S = 1.0
 
 ROUND = 50
 """So many messages are sent before looking again: an alert need not wait behind all reports of a month."""
-
-PAUSE_MAX_S = 60.0
-"""A service out of reach is tried again at least this often, however long it was away."""
 
 
 class Sender:

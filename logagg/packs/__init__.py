@@ -1,4 +1,4 @@
-"""Packs: the grammar, metrics and report sections of one domain, by name.
+"""Packs: the grammar, metrics, rules and report sections of one domain, by name.
 
 A pack is `<name>.lark` and `pack.toml`. Those that come with logagg are in `grammars/` and `logagg/packs/<name>/`; a
 user's own is one folder `<name>` that holds both files, found in the folders given (or being one of them). A user's
@@ -9,6 +9,7 @@ pack goes before one of ours with the same name.
     figures = ["calls"]             # the metrics that a report shows first, large
 
     [[metric]]                      # as in logagg/rollup/metric.py
+    [[rule]]                        # as in logagg/alert/rule.py
     [[section]]                     # a part of a report
     title = "Call flows"
     metrics = ["calls", "call_time"]
@@ -24,6 +25,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from logagg.alert.rule import Rule, parse_rules
 from logagg.errors import ConfigError
 from logagg.grammar.events import EventGrammar
 from logagg.rollup.metric import Metric, parse_metrics
@@ -41,7 +43,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One domain's grammar, metrics and report. `figures` names the metrics that a report shows first."""
+    """One domain's grammar, metrics, rules and report. `figures` names the metrics that a report shows first."""
 
     name: str
     grammar: EventGrammar
@@ -49,6 +51,7 @@ class Pack:
     sections: tuple[Section, ...] = ()
     figures: tuple[str, ...] = ()
     help: str = ""
+    rules: tuple[Rule, ...] = ()
 
 
 def load_packs(names: Sequence[str], paths: Sequence[Path] = ()) -> list[Pack]:
@@ -97,11 +100,17 @@ def _pack(name: str, paths: Sequence[Path]) -> Pack:
         problems = [f"{toml}: {text}" for text in problems] + error.problems
     else:
         problems = [f"{toml}: {text}" for text in (*problems, *_unknown_metrics(document, metrics))]
+    rules: list[Rule] = []
+    try:
+        rules = parse_rules(_tables(document, "rule"), str(toml), grammar.rules)
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     pack = document.get("pack", {})
     sections = tuple(Section(table["title"], tuple(table["metrics"])) for table in _tables(document, "section"))
-    return Pack(name, grammar, tuple(metrics), sections, tuple(pack.get("figures", ())), pack.get("help", ""))
+    return Pack(name, grammar, tuple(metrics), sections, tuple(pack.get("figures", ())), pack.get("help", ""),
+                tuple(rules))
 
 
 def _find(name: str, paths: Sequence[Path]) -> tuple[Traversable, Traversable] | None:
@@ -152,8 +161,8 @@ def _tables(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _document_problems(document: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the tables, the metrics' own content aside."""
     for key, value in document.items():
-        if key not in ("pack", "metric", "section"):
-            yield f'unknown table "{key}"; expected [pack], [[metric]] and [[section]]'
+        if key not in ("pack", "metric", "rule", "section"):
+            yield f'unknown table "{key}"; expected [pack], [[metric]], [[rule]] and [[section]]'
         elif key == "pack":
             yield from _wrong_values("[pack]", value, {"help": str, "figures": list})
         elif not isinstance(value, list) or not all(isinstance(one, dict) for one in value):

@@ -3,11 +3,24 @@
 from collections.abc import Sequence
 
 from logagg.report.numbers import NO_DATA
-from logagg.report.tables import ROWS_MAX, SPREAD, Cell, Column, Row, Table, cut, pair, said, spread, title
+from logagg.report.tables import (
+    ROWS_MAX,
+    Cell,
+    Column,
+    Row,
+    Table,
+    cut,
+    pair,
+    said,
+    spread,
+    spread_columns,
+    title,
+)
+from logagg.report.words import Words
 
 
 def backend_table(backends: Sequence[Row]) -> Table:
-    """Calls, failures, failure rate, median and p95 of each backend, each with the day before."""
+    """Calls, failures, failure rate, median and p95 of each backend, each with the period before."""
     columns = (Column("Backend", False), Column("Calls"), Column("Failures"), Column("Failure rate"),
                Column("Median time"), Column("95th percentile"))
     return Table("Calls, failures and times", columns, tuple((Cell(title(b["name"])), *_backend(b)) for b in backends))
@@ -25,14 +38,14 @@ def _backend(now: Row) -> tuple[Cell, ...]:
     )
 
 
-def backend_breakdowns(rows: Sequence[Row], backends: Sequence[Row]) -> list[Table]:
+def backend_breakdowns(rows: Sequence[Row], backends: Sequence[Row], words: Words) -> list[Table]:
     """Per operation, per host, and the failures per code, summed over the other labels."""
     names = [backend["name"] for backend in backends]
     found = [_by(rows, names, label) for label in ("operation", "host")]
     codes = _sums(rows, names, "failures", ("operation", "code"))
     lines = [(Cell(title(name)), *map(Cell, labels), *spread(pair(*both, worse=1)))
              for (name, *labels), both in sorted(codes.items(), key=lambda item: (-item[1][0], item[0]))]
-    columns = (Column("Backend", False), Column("Operation", False), Column("Code", False), *SPREAD)
+    columns = (Column("Backend", False), Column("Operation", False), Column("Code", False), *spread_columns(words))
     found.append(cut("Failures by operation and code", columns, lines))
     return [table for table in found if table.rows]
 

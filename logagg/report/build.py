@@ -71,8 +71,6 @@ def build_report(store: Store, *, name: str, period: str, date: Date, timezone: 
     if not _NAME.fullmatch(name):
         raise UsageError(f"report name {name!r}: it becomes a folder's name; use letters, digits and . _ - only, "
                          "beginning with a letter or digit")
-    if period != "daily":
-        raise UsageError(f"period {period!r} is not built yet; use daily")
     this = period_of(period, date, timezone)
     shown = _shown(packs, metrics)
     data = report_data(store, name, this, shown, base, incomplete_because(store, this))

@@ -1,79 +1,16 @@
-"""The tables of hours, sources and ledger: how the day went, and what the numbers rest on."""
+"""The tables of sources and ledger: what the numbers rest on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
-from logagg.report.numbers import number, size, total
+from logagg.report.numbers import number, size
 from logagg.report.tables import ROWS_MAX, Cell, Column, Row, Table
-
-_HOURLY = (("calls", "Calls", ""), ("backend_calls", "Backend calls", ""),
-           ("backend_failures", "Backend failures", "bad"))
-
-
-def hour_table(hours: Sequence[Row]) -> Table:
-    """Each local hour with its calls, backend calls and backend failures, as numbers with bars."""
-    shown = [stat for stat in _HOURLY if any(hour[stat[0]] is not None for hour in hours)]
-    most = {stat: max((hour[stat] or 0 for hour in hours), default=0) for stat, _, _ in shown}
-    lines = []
-    for hour, again in zip(hours, _again(hours), strict=True):
-        head = Cell(f"{hour['hour']:02d}:00", note="again, after the clocks went back" if again else "")
-        lines.append((head, *(Cell(number(hour[stat]), tone=tone,
-                                   bar=None if hour[stat] is None else _share(hour[stat], most[stat]))
-                              for stat, _, tone in shown)))
-    sums = tuple(Cell(number(total(hour[stat] for hour in hours))) for stat, _, _ in shown)
-    return Table("By local hour", (Column("Hour", False), *(Column(said) for _, said, _ in shown)), tuple(lines),
-                 total=(Cell("Day"), *sums))
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One column per hour: `columns` are (x, y, height, what it says) in a drawing of WIDTH by HEIGHT; `marks` label
-    some of them on the axis as (x, hour)."""
-
-    title: str
-    most: str
-    tone: str
-    width: float
-    columns: tuple[tuple[float, float, float, str], ...]
-    marks: tuple[tuple[float, str], ...]
-
-
-CHART_WIDTH, CHART_HEIGHT = 320, 84
-
-
-def hour_charts(hours: Sequence[Row]) -> list[Chart]:
-    """The hours as small column charts, one for each number that has data."""
-    return [_chart(hours, stat, said, tone) for stat, said, tone in _HOURLY
-            if any(hour[stat] is not None for hour in hours)]
-
-
-def _chart(hours: Sequence[Row], stat: str, said: str, tone: str) -> Chart:
-    width = CHART_WIDTH / len(hours)
-    most = max(hour[stat] or 0 for hour in hours)
-    columns, marks = [], []
-    for i, hour in enumerate(hours):
-        height = round(CHART_HEIGHT * _share(hour[stat] or 0, most) / 100, 1)
-        told = f"{hour['hour']:02d}:00: {number(hour[stat])}"
-        columns.append((round(i * width, 1), round(CHART_HEIGHT - height, 1), height, told))
-        if hour["hour"] % 6 == 0 and (not i or hours[i - 1]["hour"] != hour["hour"]):
-            marks.append((round(i * width, 1), f"{hour['hour']:02d}"))
-    return Chart(said, number(most), tone, round(width * 0.8, 1), tuple(columns), tuple(marks))
-
-
-def _again(hours: Sequence[Row]) -> list[bool]:
-    return [i > 0 and hour["hour"] == hours[i - 1]["hour"] for i, hour in enumerate(hours)]
-
-
-def _share(value: int | float, most: int | float) -> float:
-    """In percent of the most."""
-    return round(100 * value / most, 1) if most else 0.0
-
+from logagg.report.words import Words
 
 _SEVERE = ("FATAL", "SEVERE", "CRITICAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "TRACE")
 
 
-def source_table(sources: Sequence[Row]) -> Table:
+def source_table(sources: Sequence[Row], words: Words) -> Table:
     """Records, rejects and records per level of each application and host."""
     seen = {level for source in sources for level in source["levels"]}
     known = [level for level in _SEVERE if level in seen]
@@ -88,7 +25,7 @@ def source_table(sources: Sequence[Row]) -> Table:
             cells.append(Cell(number(sum(n for level, n in levels.items() if level not in known))))
         lines.append(tuple(cells))
     names = ("Records", "Rejects", *known, *(("other levels",) if other else ()))
-    return Table("Records of the day by source and level", (Column("Source", False), *map(Column, names)), tuple(lines))
+    return Table(f"Records of the {words.unit} by source and level", (Column("Source", False), *map(Column, names)), tuple(lines))
 
 
 def ledger_tables(ledger: Sequence[Row]) -> list[Table]:

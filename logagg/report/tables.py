@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from logagg.report.numbers import Change, Number, change, number, worse_when
+from logagg.report.words import Words
 
 Row = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ class Cell:
     bar: float | None = None
     tone: str = ""
     note: str = ""
+    below: bool = False     #: the change stands in a second line, told shortly
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ def title(metric: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def compared(row: Row, stat: str = "value") -> Cell:
-    """One statistic of a data.json row with what it was in the period before."""
+def compared(row: Row, stat: str = "value", then: str = "previous") -> Cell:
+    """One statistic of a data.json row with what it was in the period before, or in `then`."""
     kind = row["kind"] if stat != "count" else "counter"
     unit = row["unit"] if stat != "count" else "1"
-    return pair(row[stat], row["previous"][stat], kind, unit, worse=worse_when(row["metric"]),
-                wholes=(row["count"], row["previous"]["count"]))
+    return pair(row[stat], row[then][stat], kind, unit, worse=worse_when(row["metric"]),
+                wholes=(row["count"], row[then]["count"]))
 
 
 def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, worse: int = 0,
@@ -76,21 +78,40 @@ def totals(rows: Iterable[Row]) -> dict[str, Row]:
     return {row["metric"]: row for row in rows if not row["labels"]}
 
 
-def measures(rows: Sequence[Row], help_of: Mapping[str, str]) -> Table:
-    """Each metric over all labels against the period before; a distribution takes a line each for median, p95, max."""
+def measures(rows: Sequence[Row], help_of: Mapping[str, str], words: Words) -> Table:
+    """Each metric over all labels against the period before; a distribution takes a line each for median, p95, max.
+
+    For a day the same weekday a week before stands beside them, where anything was seen on it.
+    """
+    again = words.again if knows_week_before(rows) else ""
     lines = []
     for row in rows:
         name, note = title(row["metric"]), help_of.get(row["metric"], "")
         if row["kind"] != "distribution":
-            lines.append((Cell(name, note=note), *spread(compared(row))))
+            lines.append((Cell(name, note=note), *_against(row, "value", again)))
             continue
-        for stat, words in (("median", "median"), ("p95", "95th percentile"), ("max", "longest")):
+        for stat, said_stat in (("median", "median"), ("p95", "95th percentile"), ("max", "longest")):
             told = f"{note} {row['count']:,} values.".strip() if stat == "median" else ""
-            lines.append((Cell(f"{name}, {words}", note=told), *spread(compared(row, stat))))
-    return Table("All together", (Column("Measure", False), *SPREAD), tuple(lines))
+            lines.append((Cell(f"{name}, {said_stat}", note=told), *_against(row, stat, again)))
+    last = (Column(again),) if again else ()
+    return Table("All together", (Column("Measure", False), *spread_columns(words), *last), tuple(lines))
 
 
-SPREAD = (Column("This day"), Column("Day before"), Column("Change"))
+def knows_week_before(rows: Iterable[Row]) -> bool:
+    """Whether anything was seen a week before: a counter that saw nothing there is 0, else null."""
+    return any((then := row.get("week_before")) and (then["value"] is not None or then["count"]) for row in rows)
+
+
+def _against(row: Row, stat: str, again: str) -> tuple[Cell, ...]:
+    cells = spread(compared(row, stat))
+    if not again:
+        return cells
+    before = compared(row, stat, "week_before")
+    return *cells, Cell(before.before, change=before.change, below=True)
+
+
+def spread_columns(words: Words) -> tuple[Column, ...]:
+    return Column(words.this), Column(words.before), Column("Change")
 
 
 def spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
@@ -98,7 +119,7 @@ def spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
     return Cell(cell.text), Cell(cell.before), Cell("", change=cell.change)
 
 
-def breakdowns(rows: Sequence[Row]) -> list[Table]:
+def breakdowns(rows: Sequence[Row], words: Words) -> list[Table]:
     """The label rows of a section's metrics: those with the same labels share a table."""
     def key(row: Row) -> tuple[tuple[str, ...], bool]:
         return tuple(sorted(row["labels"])), row["kind"] == "distribution"
@@ -108,11 +129,11 @@ def breakdowns(rows: Sequence[Row]) -> list[Table]:
         shared = list(group)
         metrics = list(dict.fromkeys(row["metric"] for row in shared))
         if is_distribution:
-            found.append(_listed(shared, names, metrics, ("count", "median", "p95", "max")))
+            found.append(_listed(shared, names, metrics, ("count", "median", "p95", "max"), words))
         elif len(names) == 1:
             found.append(_crossed(shared, names[0], metrics))
         else:
-            found.append(_listed(shared, names, metrics, ("value",)))
+            found.append(_listed(shared, names, metrics, ("value",), words))
     return found
 
 
@@ -126,7 +147,8 @@ def _crossed(rows: Sequence[Row], label: str, metrics: Sequence[str]) -> Table:
     return cut(f"By {said(label)}", columns, lines)
 
 
-def _listed(rows: Sequence[Row], labels: Sequence[str], metrics: Sequence[str], stats: Sequence[str]) -> Table:
+def _listed(rows: Sequence[Row], labels: Sequence[str], metrics: Sequence[str], stats: Sequence[str],
+            words: Words) -> Table:
     """One line per metric and label set, the greatest first."""
     ranked = sorted(rows, key=lambda row: (-row["count"], -(row["previous"]["count"] or 0), row["metric"]))
     shows_metric = len(metrics) > 1
@@ -137,7 +159,7 @@ def _listed(rows: Sequence[Row], labels: Sequence[str], metrics: Sequence[str], 
         cells = [compared(row, stat) for stat in stats]
         lines.append((*heads, *(spread(cells[0]) if len(cells) == 1 else cells)))
     first = [Column("Measure", False)] if shows_metric else []
-    last = SPREAD if len(stats) == 1 else tuple(Column(_STATS[stat]) for stat in stats)
+    last = spread_columns(words) if len(stats) == 1 else tuple(Column(_STATS[stat]) for stat in stats)
     columns = (*first, *(Column(title(label), False) for label in labels), *last)
     subject = "By " if shows_metric else f"{title(metrics[0])} by "
     return cut(subject + said(*labels), columns, lines)

@@ -213,7 +213,7 @@ def test_missing_files_are_told(tmp_path: Path) -> None:
      [': [pack]: figures: the pack has no metric "opening"; did you mean "openings"?']),
     ('[pack]\nhelp = 5\ncolour = "red"\n[metrics]\n[[section]]\nmetrics = "a"\n',
      [': [pack]: unknown key "colour"; expected help and figures', ": [pack]: help is 5; expected text in quotes",
-      ': unknown table "metrics"; expected [pack], [[metric]] and [[section]]',
+      ': unknown table "metrics"; expected [pack], [[metric]], [[rule]] and [[section]]',
       ": [[section]] 1: title is missing; expected text in quotes",
       ": [[section]] 1: metrics is 'a'; expected a list of metrics' names"]),
     ('[metric]\nname = "a"\n', [": metric: expected a list of tables; write [[metric]] with double brackets"]),

@@ -1,0 +1,127 @@
+"""The tables of what happened when: incidents, starts and stops, and what was expected."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from logagg.report.numbers import NO_DATA, duration, number
+from logagg.report.tables import ROWS_MAX, Cell, Column, Row, Table, title
+from logagg.report.words import weekday_day
+
+INCIDENT_ROWS_MAX = 50
+TIMELINE_ROWS_MAX = 100
+
+
+class Clock:
+    """Times of a report in its zone, with the day where a report has several."""
+
+    def __init__(self, zone: str, days: bool) -> None:
+        self._zone = ZoneInfo(zone)
+        self._days = days
+
+    def __call__(self, text: str) -> str:
+        """RFC 3339 -> "13:36", or "Fri 20 Nov 13:36"."""
+        local = datetime.fromisoformat(text).astimezone(self._zone)
+        clock = f"{local:%H:%M}"
+        return f"{weekday_day(local.date())} {clock}" if self._days else clock
+
+    def full(self, text: str, first: str) -> str:
+        """As above, but with the day wherever it is not that of `first`."""
+        local, start = (datetime.fromisoformat(at).astimezone(self._zone) for at in (text, first))
+        return self(text) if self._days or local.date() == start.date() else f"{weekday_day(local.date())} {local:%H:%M}"
+
+
+def incident_table(rows: Sequence[Row], clock: Clock, start: str) -> Table:
+    """What fired, on what, from when to when, and how bad."""
+    lines = []
+    for row in rows[:INCIDENT_ROWS_MAX]:
+        over = row["resolved_at"]
+        lines.append((
+            Cell(_words(row["rule"]), note=row["summary"] or row["reason"] or ""),
+            Cell(", ".join(f"{name} {value}" for name, value in sorted((row["labels"] or {}).items())) or "–"),
+            Cell(row["severity"] or "–", tone="bad" if row["severity"] == "critical" else ""),
+            Cell(clock.full(row["fired_at"], start)),
+            Cell(clock.full(over, start) if over else "not over", tone="" if over else "bad"),
+            Cell(_length(row["fired_at"], over) if over else "–"),
+        ))
+    columns = (Column("Rule", False), Column("Where", False), Column("Severity", False), Column("Fired"),
+               Column("Resolved"), Column("Lasted"))
+    return Table("Incidents", columns, tuple(lines), more=max(0, len(rows) - INCIDENT_ROWS_MAX))
+
+
+def timeline_tables(rows: Sequence[Row], clock: Clock) -> dict[str, Table]:
+    """Per name (VIP) its starts and stops in order of time."""
+    found = {}
+    for name, group in groupby(sorted(rows, key=lambda row: str(row["name"])), key=lambda row: str(row["name"])):
+        mine = sorted(group, key=lambda row: (row["from"], row["what"] == "start"))
+        lines = []
+        for row in mine[:TIMELINE_ROWS_MAX]:
+            whole_hour = _minutes(row["from"], row["to"]) > 1
+            head = f"{clock(row['from'])} to {clock(row['to'])}" if whole_hour else clock(row["from"])
+            times = f" ({number(row['count'])} times)" if row["count"] > 1 else ""
+            where = ", ".join(str(value) for _, value in sorted(row["labels"].items())) or "–"
+            lines.append((Cell(head), Cell(row["what"] + times), Cell(where)))
+        columns = (Column("Time", False), Column("What", False), Column("Where", False))
+        found[name] = Table(f"{title(name)} starts and stops", columns, tuple(lines),
+                            more=max(0, len(mine) - TIMELINE_ROWS_MAX))
+    return found
+
+
+_STATES = {"ok": "on time", "late": "late", "missing": "did not come", "unknown": "not known yet"}
+
+
+def expected_tables(rows: Sequence[Row], clock: Clock) -> list[Table]:
+    """Due times kept or missed, and pauses longer than allowed."""
+    due = [(row, day) for row in rows if "due" in row for day in row["days"]]
+    within = [(row, day) for row in rows if "due" not in row for day in row["days"]]
+    found = []
+    if due:
+        found.append(_due_table(due, clock))
+    if within:
+        found.append(_pause_table(within, clock))
+    return found
+
+
+def _due_table(due: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
+    lines = [(Cell(_words(row["name"])), _date(day), Cell(row["due"]),
+              Cell(clock(day["at"])[-5:] if day["at"] else "–"),
+              Cell(_STATES[day["state"]], tone="bad" if day["state"] in ("late", "missing") else ""))
+             for row, day in due]
+    columns = (Column("What", False), Column("Day", False), Column("Due"), Column("Came"), Column("State", False))
+    return _cut("Against the schedule", columns, lines)
+
+
+def _pause_table(within: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
+    lines = []
+    for row, day in within:
+        told = "; ".join(f"{clock(p['from'])[-5:]} to {clock(p['to'])[-5:]}, {duration(60 * p['minutes'])}"
+                         for p in day["pauses"])
+        more = day["pauses_count"] - len(day["pauses"])
+        told += f"; {more:,} more" if more else ""
+        said = told if day["state"] != "unknown" else f"not known yet ({told})"
+        lines.append((Cell(_words(row["name"])), _date(day), Cell(f"{row['within_minutes']} min, {row['between']}"),
+                      Cell(said or "none", tone="bad" if day["state"] == "pauses" else "")))
+    columns = (Column("What", False), Column("Day", False), Column("Allowed"), Column("Longer pauses", False))
+    return _cut("Pauses", columns, lines)
+
+
+def _cut(caption: str, columns: tuple[Column, ...], lines: list[tuple[Cell, ...]]) -> Table:
+    most = 10 * ROWS_MAX
+    return Table(caption, columns, tuple(lines[:most]), more=max(0, len(lines) - most))
+
+
+def _date(day: Row) -> Cell:
+    return Cell(weekday_day(date.fromisoformat(day["date"])))
+
+
+def _words(name: str) -> str:
+    return title(name) if name else NO_DATA
+
+
+def _minutes(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 60
+
+
+def _length(start: str, end: str) -> str:
+    return duration(60 * _minutes(start, end))
