@@ -101,7 +101,7 @@ class App:
                     source.layout, dialect=source.dialect, timezone=source.timezone, encoding=source.encoding,
                     record_bytes_max=source.record_bytes_max,
                 ),
-                Classifiers([self.config.packs[name].grammar for name in source.packs]),
+                Classifiers([self.config.packs[name].grammar for name in source.packs], source.encoding),
                 self.metrics,
                 cast(Literal["events", "all"], source.keep),
                 source.record_bytes_max,

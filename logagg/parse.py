@@ -40,7 +40,7 @@ class Parsing:
     record_bytes_max: int = 1 << 20
 
 
-def grammars(names: Sequence[str]) -> Classifiers:
+def grammars(names: Sequence[str], encoding: str = "utf-8") -> Classifiers:
     """Grammars from .lark files, from packs' folders and from packs by name, in this order of trying."""
     found = []
     for name in names:
@@ -51,7 +51,7 @@ def grammars(names: Sequence[str]) -> Classifiers:
             found.append(_file(path))
         else:
             found.append(_pack(name, []))
-    return Classifiers(found)
+    return Classifiers(found, encoding)
 
 
 def _file(path: Path) -> EventGrammar:

@@ -92,7 +92,8 @@ class Readings:
         return self._source(stream).encoding
 
     def classifier(self, stream: Stream) -> Classifier:
-        return Classifiers([self._config.packs[name].grammar for name in self._source(stream).packs])
+        source = self._source(stream)
+        return Classifiers([self._config.packs[name].grammar for name in source.packs], source.encoding)
 
 
 def search(store: Store, wanted: Wanted, reader_for: Callable[[Stream], Reader], *, app: str | None = None,

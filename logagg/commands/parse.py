@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{field.name}: {problem}")
     parsing = Parsing(
         layout=arguments.layout, dialect=arguments.dialect, timezone=arguments.timezone or machine_zone(),
-        encoding=arguments.encoding, classifier=grammars(arguments.grammar), app=arguments.app,
+        encoding=arguments.encoding, classifier=grammars(arguments.grammar, arguments.encoding), app=arguments.app,
         host=arguments.host or machine_host(),
     )
     problems: list[str] = []

@@ -16,6 +16,7 @@ tried, lines on which a pattern with several unbounded fields could take more th
 pattern (`Wording.line_bytes_max`), and Lark's parser has bounds of its own. Such lines belong to no event.
 """
 
+import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -142,13 +143,17 @@ def _dispatch(wordings: Sequence[AnyWording]) -> _Dispatch[_Dispatch[tuple[AnyWo
 
 
 class Classifiers:
-    """Several classifiers, tried in order: the first that claims a line has it."""
+    """Several classifiers, tried in order: the first that claims a line has it. Lines are in `encoding`."""
 
-    def __init__(self, classifiers: Iterable[Classifier]) -> None:
+    def __init__(self, classifiers: Iterable[Classifier], encoding: str = "utf-8") -> None:
         self._classifiers = tuple(classifiers)
+        self._encoding = codecs.lookup(encoding).name
 
     def claim(self, first_lines: Sequence[bytes]) -> EventClaims:
         """The events among these lines."""
+        if self._encoding != "utf-8":
+            first_lines = [line if line.isascii() else line.decode(self._encoding, "replace").encode()
+                           for line in first_lines]
         found: dict[int, tuple[str, dict[str, Value]]] = {}
         left: Sequence[int] = range(len(first_lines))
         for classifier in self._classifiers:

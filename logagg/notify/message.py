@@ -28,8 +28,9 @@ _POLICY = email.policy.SMTP.clone(cte_type="7bit")      # no server needs 8BITMI
 def address(text: str) -> Address:
     """`ops@example.com` or `Operations <ops@example.com>`; a domain in any script goes as IDNA. ValueError if none."""
     name, spec = parseaddr(text)
-    user, at, domain = spec.rpartition("@")
-    if not (user and at and domain) or not spec.isprintable() or " " in spec:
+    user, _, domain = spec.rpartition("@")
+    written = text.strip() in (spec, f"<{spec}>") or text.strip().endswith(f" <{spec}>")    # nothing left out
+    if not (user and domain and written and text.isprintable()) or set(spec) & set(' ",;<>'):
         raise ValueError(f"{visible(text)} is no e-mail address")
     return Address(display_name=visible(name), username=user, domain=domain.encode("idna").decode())
 
@@ -79,7 +80,8 @@ def _attach(message: EmailMessage, notification: Notification) -> None:
         try:
             data = _bytes(image)
         except (OSError, ValueError) as error:  # the text and its tables say the same: better without than not at all
-            log.warning("message %s goes without the image %s: %s", notification.message_id, image.get("cid"), error)
+            log.warning("message %s goes without the image %s: %s", notification.message_id,
+                        visible(str(image.get("cid")), 80), visible(str(error), 200))
             continue
         html.add_related(data, maintype="image", subtype="png", cid=f"<{_cid(image)}>",     # type: ignore[union-attr]
                          disposition="inline")

@@ -19,6 +19,7 @@ from logagg.interfaces import Store
 from logagg.notify.channel import Answer, Channel, Notification
 from logagg.notify.outbox import open_messages
 from logagg.notify.retry import LEASE_S, PAUSE_MAX_S, claimed, readiness, retry_s, settled
+from logagg.report.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class Sender:
 
     def _tell(self, answer: Answer, value: dict[str, Any], now_us: int) -> None:
         self.counts[answer.outcome] += 1
-        what = f"message {value['id']} to {value['to'][0]} ({value['subject'][:100]})"
+        what = visible(f"message {value['id']} to {value['to'][0]} ({value['subject'][:100]})")
         if answer.outcome in ("accepted", "refused"):
             self._pause.over()
         if value["state"] == "failed":

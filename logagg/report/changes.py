@@ -34,11 +34,12 @@ class Part(Protocol):
 
 def changes(metrics: Iterable[Metric], rows: Iterable[Row], backends: Sequence[str],
             sections: Iterable[Part]) -> list[dict[str, Any]]:
-    """At most CHANGES_MAX, the surest first: {"metric", "stat", "kind", "unit", "now", "before", "sigmas", "tone"}."""
+    """At most CHANGES_MAX: {"metric", "stat", "kind", "unit", "now", "before", "sigmas", "tone"}; what became worse
+    first, then the surest."""
     ratios = [metric for metric in metrics if metric.kind == "ratio"]
     in_ratios = {name for metric in ratios for name in (*metric.part, *metric.whole)}
     subjects = _subjects(backends, sections)
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for row in rows:
         if row["labels"] or (row["metric"] in in_ratios and worse_when(row["metric"])):
             continue
@@ -46,7 +47,7 @@ def changes(metrics: Iterable[Metric], rows: Iterable[Row], backends: Sequence[s
         if one is not None:
             neutral = row["kind"] == "counter" and not worse_when(row["metric"])
             found.append(("" if neutral else subjects.get(row["metric"], row["metric"]), one))
-    found.sort(key=lambda item: (-item[1]["sigmas"], item[1]["metric"]))
+    found.sort(key=lambda item: (item[1]["tone"] != "worse", -item[1]["sigmas"], item[1]["metric"]))
     told: dict[str, dict[str, Any]] = {}
     for subject, one in found:
         told.setdefault(subject, one)

@@ -46,7 +46,8 @@ def _traffic(data: Row) -> Iterator[Chart]:
         parts = [_bars(lines, told, [(told, WARM if tone else BLUE, [line[stat] for line in lines])], words,
                        height=80 if tone else 130) for stat, told, tone in shown]
         told = " and ".join(part["title"]["text"] for part in parts)
-        yield _chart("traffic", f"{told} by {words.line}", words, {"vconcat": parts, "spacing": 18})
+        yield _chart("traffic", f"{told} by {words.line}", words, {
+            "vconcat": parts, "spacing": 18, "resolve": {"scale": {"color": "independent"}}})
 
 
 def _outcomes(data: Row) -> Iterator[Chart]:
@@ -103,7 +104,8 @@ def _bars(lines: Sequence[Row], said: str, stacks: Sequence[tuple[str, str, list
 
 def _x(lines: Sequence[Row]) -> dict[str, Any]:
     axis = {"title": None, "labelAngle": 0, "labelOverlap": True, "ticks": False, "labelPadding": 5}
-    return {"field": "at", "type": "ordinal", "sort": _labels(lines), "axis": axis, "scale": {"padding": 0.2}}
+    return {"field": "at", "type": "ordinal", "axis": axis,
+            "scale": {"domain": _labels(lines), "padding": 0.2}}
 
 
 def _labels(lines: Sequence[Row]) -> list[str]:

@@ -29,7 +29,8 @@ class Clock:
     def full(self, text: str, first: str) -> str:
         """As above, but with the day wherever it is not that of `first`."""
         local, start = (datetime.fromisoformat(at).astimezone(self._zone) for at in (text, first))
-        return self(text) if self._days or local.date() == start.date() else f"{weekday_day(local.date())} {local:%H:%M}"
+        same = self._days or local.date() == start.date()
+        return self(text) if same else f"{weekday_day(local.date())} {local:%H:%M}"
 
 
 def incident_table(rows: Sequence[Row], clock: Clock, start: str) -> Table:
@@ -84,7 +85,7 @@ def expected_tables(rows: Sequence[Row], clock: Clock) -> list[Table]:
 
 
 def _due_table(due: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
-    lines = [(Cell(_words(row["name"])), _date(day), Cell(row["due"]),
+    lines: list[tuple[Cell, ...]] = [(Cell(_words(row["name"])), _date(day), Cell(row["due"]),
               Cell(clock(day["at"])[-5:] if day["at"] else "–"),
               Cell(_STATES[day["state"]], tone="bad" if day["state"] in ("late", "missing") else ""))
              for row, day in due]
@@ -93,7 +94,7 @@ def _due_table(due: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
 
 
 def _pause_table(within: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
-    lines = []
+    lines: list[tuple[Cell, ...]] = []
     for row, day in within:
         told = "; ".join(f"{clock(p['from'])[-5:]} to {clock(p['to'])[-5:]}, {duration(60 * p['minutes'])}"
                          for p in day["pauses"])

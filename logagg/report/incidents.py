@@ -21,12 +21,13 @@ def incidents(store: Store, this: Period) -> list[dict[str, Any]]:
     """
     start, end = _utc(utc_text(this.from_us)), _utc(utc_text(this.to_us))
     keys = {"start": _key(this.from_us - LOOK_BACK_DAYS * 86_400_000_000), "end": _key(this.to_us)}
-    found = []
+    found: list[dict[str, Any]] = []
     for value in store.documents("incident", **keys).values():
-        fired, resolved = value.get("fired_at"), value.get("resolved_at")
-        if not fired or _utc(fired) >= end or (resolved and _utc(resolved) <= start):
+        fired: str | None = value.get("fired_at")
+        resolved: str | None = value.get("resolved_at")
+        if not fired or _utc(fired) >= end or (resolved is not None and _utc(resolved) <= start):
             continue
-        over = bool(resolved) and _utc(resolved) < end
+        over = resolved is not None and _utc(resolved) < end
         found.append({key: value.get(key) for key in _KEPT} | {
             "state": "resolved" if over else "firing",
             "resolved_at": resolved if over else None,

@@ -1,4 +1,5 @@
-"""data.json and the packs' sections -> the page as texts: heading, key figures and sections. Pure; knows no HTML."""
+"""data.json and the packs' sections -> the page as texts: heading, what changed, key figures, sections. Pure; knows no
+HTML. Charts are named here and drawn elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,24 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from logagg.report.backends import backend_breakdowns, backend_table
-from logagg.report.numbers import number, percent, total
-from logagg.report.quality import Chart, hour_charts, hour_table, ledger_tables, source_table
-from logagg.report.tables import Cell, Row, Table, breakdowns, compared, measures, pair, title, totals
+from logagg.report.chart import Chart, charts
+from logagg.report.events import Clock, expected_tables, incident_table, timeline_tables
+from logagg.report.lines import lines_of, outcome_table, time_table, traffic_table
+from logagg.report.numbers import Change, change, number, percent, total
+from logagg.report.quality import ledger_tables, source_table
+from logagg.report.tables import (
+    Cell,
+    Row,
+    Table,
+    breakdowns,
+    compared,
+    knows_week_before,
+    measures,
+    pair,
+    title,
+    totals,
+)
+from logagg.report.words import Words, heading, words_of
 
 FIGURES_MAX = 10
 REASONS_MAX = 20
@@ -28,19 +44,31 @@ class SectionSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A key figure: the value in large type, what it was the day before, and what changed."""
+    """A key figure: the value in large type, what it was in the period before, and what changed; `week_before` is the
+    comparison with the same weekday a week before, where that is known."""
 
     title: str
     cell: Cell
+    week_before: Cell | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One of the things that changed most."""
+
+    title: str
+    now: str
+    before: str
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled part of the page; `anchor` is its id in the page."""
+    """A titled part of the page; `anchor` is its id in the page. A chart stands before the table that says the same."""
 
     title: str
     anchor: str
-    tables: tuple[Table, ...]
+    tables: tuple[Table | Chart, ...]
     note: str = ""
 
 
@@ -49,15 +77,17 @@ class Page:
     """Everything that the template prints."""
 
     name: str
-    day: str
+    words: Words
+    heading: str
     span: str
     timezone: str
     complete: bool
     reasons: tuple[str, ...]
     revision: int
     built_at: str
+    changes: tuple[Said, ...]
+    incidents: str
     figures: tuple[Figure, ...]
-    charts: tuple[Chart, ...]
     sections: tuple[Section, ...]
 
 
@@ -65,37 +95,31 @@ def page(data: Mapping[str, Any], specs: Sequence[SectionSpec], figures: Sequenc
          help_of: Mapping[str, str]) -> Page:
     """The page of one report. `figures` names the metrics of the key figures (none: the first of each section);
     `help_of` explains metrics. A metric that no section names stands under "Other metrics"."""
+    words = words_of(data["period"])
     return Page(
         name=data["name"],
-        day=_day(data["date"]),
+        words=words,
+        heading=heading(data["period"], date.fromisoformat(data["date"])),
         span=_span(data),
         timezone=data["timezone"],
         complete=data["complete"],
         reasons=_reasons(data["incomplete_because"]),
         revision=data["revision"],
         built_at=data["built_at"][:16].replace("T", " ") + " UTC",
+        changes=tuple(map(_said, data["changes"])),
+        incidents=_incidents(data["incidents"]),
         figures=tuple(_figures(data, figures or [spec.metrics[0] for spec in specs if spec.metrics])),
-        charts=tuple(hour_charts(data["hours"])),
-        sections=tuple(_sections(data, specs, help_of)),
+        sections=tuple(_Sections(data, specs, help_of, words).all()),
     )
 
 
-def _day(text: str) -> str:
-    """Friday, 20 November 2026; spelled here because strftime follows the machine's locale."""
-    day = date.fromisoformat(text)
-    names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    months = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-              "November", "December")
-    return f"{names[day.weekday()]}, {day.day} {months[day.month - 1]} {day.year}"
-
-
 def _span(data: Mapping[str, Any]) -> str:
-    """The interval in local time, and the day's length where it is not 24 hours."""
+    """The interval in local time, and a day's length where it is not 24 hours."""
     start, end = (datetime.fromisoformat(data[key]) for key in ("from", "to"))
     info = ZoneInfo(data["timezone"])
     hours = (end - start).total_seconds() / 3600
     told = f"{start.astimezone(info):%Y-%m-%d %H:%M %Z} to {end.astimezone(info):%Y-%m-%d %H:%M %Z}"
-    return told if hours == 24 else f"{told}, {hours:g} hours"
+    return f"{told}, {hours:g} hours" if data["period"] == "daily" and hours != 24 else told
 
 
 def _reasons(told: Sequence[str]) -> tuple[str, ...]:
@@ -103,82 +127,142 @@ def _reasons(told: Sequence[str]) -> tuple[str, ...]:
     return (*told[:REASONS_MAX], f"and {more:,} more, in data.json") if more > 0 else tuple(told)
 
 
+def _said(row: Row) -> Said:
+    name = title(row["metric"]) + (", 95th percentile" if row["stat"] == "p95" else "")
+    told = change(row["now"], row["before"], row["kind"], row["unit"])
+    assert told is not None     # a change without two numbers is none
+    return Said(name, number(row["now"], row["kind"], row["unit"]), number(row["before"], row["kind"], row["unit"]),
+                Change(told.arrow, told.text, told.short, row["tone"]))
+
+
+def _incidents(rows: Sequence[Row]) -> str:
+    """One sentence."""
+    if not rows:
+        return "no incidents"
+    still = sum(row["state"] == "firing" for row in rows)
+    told = f"{len(rows):,} incident{'s' if len(rows) > 1 else ''}"
+    return told + (f", {still:,} not over at its end" if still else "")
+
+
 def _figures(data: Mapping[str, Any], names: Sequence[str]) -> list[Figure]:
     rows = totals(data["metrics"])
+    again = knows_week_before(rows.values())
     found = []
     for name in names[:FIGURES_MAX]:
         row = rows.get(name)
         if row is not None:
             distribution = row["kind"] == "distribution"
             said = f"{title(name)}, median" if distribution else title(name)
-            found.append(Figure(said, compared(row, "median" if distribution else "value")))
-    return found + _backend_figures(data["backends"])
+            stat = "median" if distribution else "value"
+            found.append(Figure(said, compared(row, stat), compared(row, stat, "week_before") if again else None))
+    return found + _backend_figures(data["backends"], again=again)
 
 
-def _backend_figures(backends: Sequence[Row]) -> list[Figure]:
+def _backend_figures(backends: Sequence[Row], *, again: bool) -> list[Figure]:
     """All backends together: calls and the share that failed."""
     if not backends:
         return []
-    calls, failed = _both(backends, "calls"), _both(backends, "failures")
-    rates = [part / whole if whole and part is not None else None for part, whole in zip(failed, calls, strict=True)]
-    return [
-        Figure("Backend calls", pair(*calls)),
-        Figure("Backend failure rate", pair(rates[0], rates[1], "ratio", worse=1, wholes=calls)),
-    ]
+    calls, rates = {}, {}
+    for key in ("", "previous", *(("week_before",) if again else ())):
+        of = [row[key] if key else row for row in backends]
+        calls[key], failed = total(row["calls"] for row in of), total(row["failures"] for row in of)
+        whole = calls[key]
+        rates[key] = failed / whole if whole and failed is not None else None
+
+    def against(then: str) -> tuple[Cell, Cell]:
+        return (pair(calls[""], calls[then]),
+                pair(rates[""], rates[then], "ratio", worse=1, wholes=(calls[""], calls[then])))
+
+    cells, lasts = against("previous"), against("week_before") if again else (None, None)
+    return [Figure(said, cell, last) for said, cell, last
+            in zip(("Backend calls", "Backend failure rate"), cells, lasts, strict=True)]
 
 
-def _both(backends: Sequence[Row], key: str) -> tuple[int | None, int | None]:
-    """The sum over all backends, and that of the day before."""
-    return total(row[key] for row in backends), total(row["previous"][key] for row in backends)
+class _Sections:
+    """The sections of one page in order: course, incidents, the packs' own, schedule, other metrics, data quality."""
 
+    def __init__(self, data: Mapping[str, Any], specs: Sequence[SectionSpec], help_of: Mapping[str, str],
+                 words: Words) -> None:
+        self._data, self._specs, self._help_of, self._words = data, specs, help_of, words
+        self._rows, self._backends = data["metrics"], data["backends"]
+        self._lines = lines_of(data)
+        self._charts = {chart.name: chart for chart in charts(data)}
+        self._clock = Clock(data["timezone"], data["period"] != "daily")
+        self._timelines = timeline_tables(data["timeline"], self._clock)
+        self._expected: dict[str, list[Row]] = {}
+        for row in data["expected"]:
+            self._expected.setdefault(row["metric"], []).append(row)
 
-def _sections(data: Mapping[str, Any], specs: Sequence[SectionSpec], help_of: Mapping[str, str]) -> list[Section]:
-    rows, backends = data["metrics"], data["backends"]
-    in_backends = {f"{backend['name']}_{what}" for backend in backends for what in BACKEND_METRICS}
-    shown: set[str] = set()
-    found: list[Section] = []
-    place = next((i for i, spec in enumerate(specs) if not in_backends.isdisjoint(spec.metrics)), 0)
-    for i, spec in enumerate(specs):
-        if i == place:
-            found += _backend_section(rows, backends)
-        wanted = [name for name in spec.metrics if name not in in_backends]
-        found += _section(spec.title, f"s{i}", rows, wanted, help_of)
-        shown.update(wanted)
-    if not specs:
-        found += _backend_section(rows, backends)
-    if data["hours"]:
-        found.append(Section("By hour", "hours", (hour_table(data["hours"]),)))
-    others = list(dict.fromkeys(r["metric"] for r in rows if r["metric"] not in shown | in_backends))
-    found += _section("Other metrics", "other", rows, others, help_of)
-    quality = [source_table(data["sources"]), *ledger_tables(data["ledger"])]
-    found.append(Section("Data quality", "quality", tuple(quality), note=_quality(data)))
-    return found
+    def all(self) -> list[Section]:
+        found = [*self._course(), *self._incidents()]
+        in_backends = {f"{backend['name']}_{what}" for backend in self._backends for what in BACKEND_METRICS}
+        shown: set[str] = set()
+        place = next((i for i, spec in enumerate(self._specs) if not in_backends.isdisjoint(spec.metrics)), 0)
+        for i, spec in enumerate(self._specs):
+            if i == place:
+                found += self._backend_section()
+            wanted = [name for name in spec.metrics if name not in in_backends]
+            found += self._section(spec.title, f"s{i}", wanted)
+            shown.update(wanted)
+        if not self._specs:
+            found += self._backend_section()
+        others = list(dict.fromkeys(r["metric"] for r in self._rows if r["metric"] not in shown | in_backends))
+        found += self._section("Other metrics", "other", others)
+        quality = [source_table(self._data["sources"], self._words), *ledger_tables(self._data["ledger"])]
+        found.append(Section("Data quality", "quality", tuple(quality), note=_quality(self._data)))
+        return found
 
+    def _course(self) -> list[Section]:
+        if not self._lines:
+            return []
+        tables = (*self._chart("traffic"), traffic_table(self._lines, self._words))
+        return [Section(f"By {self._words.line}", "course", tables)]
 
-def _backend_section(rows: Sequence[Row], backends: Sequence[Row]) -> list[Section]:
-    if not backends:
-        return []
-    tables = [backend_table(backends), *backend_breakdowns(rows, backends)]
-    return [Section("Backend services", "backends", tuple(tables))]
+    def _incidents(self) -> list[Section]:
+        rows = self._data["incidents"]
+        return [Section("Incidents", "incidents", (incident_table(rows, self._clock, self._data["from"]),))] \
+            if rows else []
 
+    def _backend_section(self) -> list[Section]:
+        if not self._backends:
+            return []
+        names = [backend["name"] for backend in self._backends]
+        times = (*self._chart("times"), time_table(self._lines, names, self._words)) if self._lines else ()
+        tables = (backend_table(self._backends), *times,
+                  *backend_breakdowns(self._rows, self._backends, self._words))
+        return [Section("Backend services", "backends", tables)]
 
-def _section(name: str, anchor: str, rows: Sequence[Row], metrics: Sequence[str],
-             help_of: Mapping[str, str]) -> list[Section]:
-    """A section of these metrics; none where the report has none of them."""
-    order = {metric: i for i, metric in enumerate(metrics)}
-    mine = sorted((row for row in rows if row["metric"] in order), key=lambda row: order[row["metric"]])
-    if not mine:
-        return []
-    tables = [measures([row for row in mine if not row["labels"]], help_of), *breakdowns(mine)]
-    return [Section(name, anchor, tuple(tables))]
+    def _section(self, name: str, anchor: str, metrics: Sequence[str]) -> list[Section]:
+        """A section of these metrics; none where the report has none of them."""
+        order = {metric: i for i, metric in enumerate(metrics)}
+        mine = sorted((row for row in self._rows if row["metric"] in order), key=lambda row: order[row["metric"]])
+        if not mine:
+            return []
+        tables = [measures([row for row in mine if not row["labels"]], self._help_of, self._words)]
+        return [Section(name, anchor, (*tables, *self._when(metrics), *breakdowns(mine, self._words)))]
+
+    def _when(self, metrics: Sequence[str]) -> list[Table | Chart]:
+        """What belongs to these metrics in time: outcomes by hour, starts and stops, what was expected."""
+        found: list[Table | Chart] = []
+        for metric in metrics:
+            if self._lines and metric.removesuffix("_ok") in self._lines[0]["outcomes"]:
+                name = metric.removesuffix("_ok")
+                found += [*self._chart(f"outcomes-{name}"), outcome_table(self._lines, name, self._words)]
+            if metric.removesuffix("_starts") in self._timelines:
+                found.append(self._timelines[metric.removesuffix("_starts")])
+        return found + expected_tables([row for metric in metrics for row in self._expected.get(metric, ())],
+                                       self._clock)
+
+    def _chart(self, name: str) -> list[Chart]:
+        return [self._charts[name]] if name in self._charts else []
 
 
 def _quality(data: Mapping[str, Any]) -> str:
-    """One sentence on what was read on the day."""
+    """One sentence on what was read of the period."""
     records = sum(source["records"] for source in data["sources"])
     rejects = sum(source["rejects"] for source in data["sources"])
     if not records and not rejects:
-        return "No source wrote a record on this day."
+        return f"No source wrote a record in this {words_of(data['period']).unit}."
     share = rejects / (records + rejects)
     return (f"{number(records)} records of {number(len(data['sources']))} sources; "
             f"{number(rejects)} entries could not be read ({percent(share)}).")

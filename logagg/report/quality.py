@@ -25,7 +25,8 @@ def source_table(sources: Sequence[Row], words: Words) -> Table:
             cells.append(Cell(number(sum(n for level, n in levels.items() if level not in known))))
         lines.append(tuple(cells))
     names = ("Records", "Rejects", *known, *(("other levels",) if other else ()))
-    return Table(f"Records of the {words.unit} by source and level", (Column("Source", False), *map(Column, names)), tuple(lines))
+    columns = (Column("Source", False), *map(Column, names))
+    return Table(f"Records of the {words.unit} by source and level", columns, tuple(lines))
 
 
 def ledger_tables(ledger: Sequence[Row]) -> list[Table]:

@@ -19,7 +19,7 @@ def timeline(store: Store, this: Period, metrics: Sequence[Metric]) -> list[dict
     `from` to `to` is the minute, or the hour where minutes have expired.
     """
     names = {metric.name for metric in metrics if metric.kind == "counter"}
-    found = []
+    found: list[dict[str, Any]] = []
     for name in sorted(name.removesuffix("_starts") for name in names if name.endswith("_starts")):
         if f"{name}_stops" not in names:
             continue

@@ -283,3 +283,10 @@ def test_mistakes_are_told_with_their_place_and_a_way_out(text: str, message: st
     with pytest.raises(GrammarError) as error:
         EventGrammar.load(text, name="test", path="test.lark")
     assert str(error.value) == message
+
+
+def test_lines_in_another_encoding() -> None:
+    """Grammars see text: what is not UTF-8 is decoded by the source's encoding first."""
+    grammar = EventGrammar.load('start: greeted\ngreeted: "hello " name\nname: /.+/', name="g")
+    claims = Classifiers([grammar], "latin-1").claim([b"hello caf\xe9", b"hello you"])
+    assert [fields["name"] for fields in claims.fields] == ["café", "you"]
