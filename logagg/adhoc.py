@@ -11,7 +11,9 @@ from logagg.config.fields import table
 from logagg.config.forms import text_problem
 from logagg.config.machine import machine_host
 from logagg.errors import GrammarError, UsageError
+from logagg.own import own_files
 from logagg.source.discover import discover
+from logagg.terminal import safe_line
 
 _ROTATION = re.compile(r"(?<=.)[-_]\d[\d_T-]*\Z")
 
@@ -20,9 +22,19 @@ def app_of(path: str) -> str:
     """An application's name from its log's: das.log, das.log.1.gz and das-2026-11-20.log.zst are all of "das".
 
     It depends on the file's name alone, so that a file is the same stream however it was named on the command line.
+    Controls in it, and bytes that are no UTF-8, stand as escapes: it becomes a label.
     """
     name = Path(path).name.lstrip(".").partition(".")[0]
-    return _ROTATION.sub("", name) or "log"
+    return safe_line(_ROTATION.sub("", name)) or "log"
+
+
+def why_none(path: str) -> str:
+    """Why a path or glob that `discover` took without complaint means no file that could be read."""
+    if Path(path).is_dir():
+        return f"{path}: no file in this folder"
+    if Path(path).exists():
+        return f"{path}: is no regular file; `logagg parse -` reads what is piped into it"
+    return f"{path}: matches no file"
 
 
 def sources_for(config: Config, paths: Sequence[str],
@@ -34,11 +46,15 @@ def sources_for(config: Config, paths: Sequence[str],
     """
     given = {name: value for name, value in options.items() if value is not None}
     _check(given, config)
-    found = discover([_absolute(path) for path in paths])
-    problems = list(found.problems)
-    problems += [] if found.paths or found.problems else [f"{', '.join(paths)}: no file there"]
+    own = own_files(config)
+    problems: list[str] = []
+    seen: dict[str, None] = {}
+    for path in paths:
+        found = discover([_absolute(path)], own)
+        problems += found.problems or (() if found.paths else (why_none(path),))
+        seen.update(dict.fromkeys(found.paths))
     files: dict[SourceConfig, list[str]] = {}
-    for path in found.paths:
+    for path in sorted(seen):
         source = None if given else config.source_matching(path)
         files.setdefault(source or _source(path, config, given), []).append(path)
     return [replace(source, paths=tuple(own), exclude=()) for source, own in files.items()], problems

@@ -16,6 +16,7 @@ from logagg.grammar.reader import LayoutReader
 from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
 from logagg.lease import Lease
+from logagg.own import own_files
 from logagg.record import Stream
 from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
@@ -80,7 +81,7 @@ class App:
         """Read what all configured sources have now, once, and fold it."""
         tell = progress or (lambda what, done, total: None)
         read = read_once(
-            [file_source(source) for source in self.config.sources], self.store, self.ingest(), clock=self.clock,
+            [file_source(source, own_files(self.config)) for source in self.config.sources], self.store, self.ingest(), clock=self.clock,
             progress=lambda done, total: tell("read", done, total),
         )
         folded = self.folder().fold_all(lambda result: tell("fold", result.chunks, 0))
@@ -156,7 +157,7 @@ class App:
     def _follow(self, stop: threading.Event) -> None:
         if stop.is_set():
             return
-        sources = [file_source(source) for source in self.config.sources]
+        sources = [file_source(source, own_files(self.config)) for source in self.config.sources]
         Agent(sources, self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
 
     def _aggregate(self, stop: threading.Event) -> None:
@@ -184,8 +185,9 @@ class App:
             lease.release()
 
 
-def file_source(source: SourceConfig) -> FileSource:
-    return FileSource(source.app, source.host, source.paths, source.exclude, source.quiet_ms)
+def file_source(source: SourceConfig, own: Sequence[str] = ()) -> FileSource:
+    """The files of a source; `own` are logagg's files, which are never read."""
+    return FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
 
 
 class Service:

@@ -4,12 +4,14 @@ The answer is one JSON-able dictionary; `problems` holds everything that keeps l
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from logagg.config import Config, SourceConfig, masked
 from logagg.errors import LogaggError, SourceError
 from logagg.interfaces import Reader
+from logagg.own import own_files
 from logagg.source.discover import discover
 from logagg.source.files import is_packed, open_log
 
@@ -25,7 +27,7 @@ def check(config: Config) -> dict[str, Any]:
     """
     problems: list[str] = []
     claimed: dict[str, int] = {}
-    sources = [_source(i, source, claimed, problems) for i, source in enumerate(config.sources)]
+    sources = [_source(i, source, own_files(config), claimed, problems) for i, source in enumerate(config.sources)]
     if not sources:
         problems.append("no [[source]] yet, so nothing is followed; add one with app and paths")
     store = _store(config.store_url, problems)
@@ -43,14 +45,15 @@ def check(config: Config) -> dict[str, Any]:
     }
 
 
-def _source(i: int, source: SourceConfig, claimed: dict[str, int], problems: list[str]) -> dict[str, Any]:
+def _source(i: int, source: SourceConfig, own: Sequence[str], claimed: dict[str, int],
+            problems: list[str]) -> dict[str, Any]:
     from logagg.grammar.reader import LayoutReader
 
     reader = LayoutReader(source.layout, dialect=source.dialect, timezone=source.timezone, encoding=source.encoding,
                           record_bytes_max=source.record_bytes_max)
     globs = []
     for pattern in source.paths:
-        found = discover([pattern], source.exclude)
+        found = discover([pattern], (*source.exclude, *own))
         problems += [f"source[{i + 1}].paths: {problem}" for problem in found.problems]
         if not found.paths and not found.problems:
             problems.append(f"source[{i + 1}].paths: {pattern}: matches no file now; correct it, unless the "

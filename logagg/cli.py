@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "write a commented configuration",
     "check": "check the configuration and show which files it matches",
     "run": "the service: follow the logs, measure, report",
+    "serve": "the live page, events, reports and REST, on their own",
     "ingest": "read existing logs once",
     "parse": "print one JSON object per record",
     "query": "ask for one number of a metric",

@@ -9,12 +9,12 @@ begins above it is refused, and the answer tells where to go on.
 """
 
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from logagg.grammar.body import body
+from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
 from logagg.raw import compress, decompress
 from logagg.record import Carry, Chunk, Counts, Event, Record, Stream
@@ -29,13 +29,14 @@ SEVERE = frozenset({"WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "
 
 PREVIEW_CHARS = 1000
 MOVED_ATTEMPTS_MAX = 100
-TAILS_MAX = 2048
 TRANSACTION_EVENTS_MAX = 10_000
+PIECE_LINES_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Bytes of one stream, from `start` on, as an agent read them.
+    """Bytes of one stream, from `start` on, as an agent read them; best from 4 KiB before `stream.resume`, because the
+    end's window is made of them, and the store may not keep them any more.
 
     `stream` is the state as the agent knows it. `flush`: the stream is quiet, so commit the last record too, as an
     open chunk. `whole`: take an unfinished last line as complete.
@@ -70,11 +71,11 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one segment adds to its stream: the next state, its chunks, and the bytes just before `stream.resume`."""
+    """What one segment adds to its stream: the next state and its chunks. `more`: the segment has more to add."""
 
     stream: Stream
     chunks: tuple[Chunk, ...]
-    tail: bytes
+    more: bool = False
 
 
 class Ingest:
@@ -87,7 +88,6 @@ class Ingest:
         self._store = store
         self._on_commit = on_commit
         self._pipeline_for = pipeline_for
-        self._tails: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]:
         """Commit all segments as one group; one outcome per segment, in order.
@@ -97,43 +97,39 @@ class Ingest:
         same segments may then be offered again, whether or not they had got there.
         """
         states = [segment.stream for segment in segments]
-        pending = set(range(len(segments)))
-        for _ in range(MOVED_ATTEMPTS_MAX):
-            plans = {i: plan for i in sorted(pending) if (plan := self._plan(states[i], segments[i]))}
-            moved = self._write(plans, states)
-            if not moved:
-                return [Outcome(state, state.resume) for state in states]
+        pending, attempts = set(range(len(segments))), 0
+        while pending:
+            moved: set[int] = set()
+            more: set[int] = set()
+            planned = ((i, plan) for i in sorted(pending) if (plan := self._plan(states[i], segments[i])))
+            for group in _transactions(planned):    # read no further before it is written: events take much memory
+                more |= {i for i, plan in group.items() if plan.more}
+                moved |= self._write(group, states)
             for i in moved:
                 states[i] = self._current(states[i])
-            pending = moved
-        raise RuntimeError(f"stream {states[min(pending)].id} kept moving for {MOVED_ATTEMPTS_MAX} attempts")
+            attempts = attempts + 1 if moved else 0
+            if attempts > MOVED_ATTEMPTS_MAX:
+                raise RuntimeError(f"stream {states[min(moved)].id} kept moving for {attempts} attempts")
+            pending = moved | more
+        return [Outcome(state, state.resume) for state in states]
 
     def _write(self, plans: dict[int, _Plan], states: list[Stream]) -> set[int]:
         """Commit the plans and note the new states; the answer holds the numbers of those that had moved."""
         moved = set()
-        for group in _transactions(plans):
-            answers = self._store.commit([(plan.stream, plan.chunks) for plan in group.values()])
-            self._on_commit()
-            for (i, plan), answer in zip(group.items(), answers, strict=True):
-                if answer == "moved":
-                    moved.add(i)
-                    self._tails.pop(plan.stream.id, None)
-                else:
-                    states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
-                    self._remember(plan)
+        answers = self._store.commit([(plan.stream, plan.chunks) for plan in plans.values()])
+        self._on_commit()
+        for (i, plan), answer in zip(plans.items(), answers, strict=True):
+            if answer == "moved":
+                moved.add(i)
+            else:
+                states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
         return moved
-
-    def _remember(self, plan: _Plan) -> None:
-        """Keep the bytes before `resume` of the streams that were written last."""
-        self._tails[plan.stream.id] = (plan.stream.resume, plan.tail)
-        self._tails.move_to_end(plan.stream.id)
-        if len(self._tails) > TAILS_MAX:
-            self._tails.popitem(last=False)
 
     def _current(self, stream: Stream) -> Stream:
         """The stored state of a stream that has moved; one that is not stored (any more) is new."""
         stored = self._store.streams(id=stream.id)
-        return stored[0] if stored else replace(stream, revision=0, end=0, resume=0, carry={})
+        return stored[0] if stored else Stream(stream.id, stream.host, stream.app, stream.path, stream.first_line,
+                                               stream.n)
 
     def _plan(self, state: Stream, segment: Segment) -> _Plan | None:
         """What this segment adds to `state`; None where there is nothing to write."""
@@ -142,54 +138,64 @@ class Ingest:
             state = replace(state, path=segment.path)
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
-        reading = _read(state, data, pipeline, flush=segment.flush) if data else None
-        if reading is not None and reading.chunks and reading.chunks[-1].end > state.end:
-            return self._advance(state, data, reading)
-        return _Plan(state, (), self._tail(state)) if renamed and state.revision else None
+        piece = data[: _piece_end(data, decided=pipeline.reader.decided(state.carry))]
+        plan = None
+        if len(piece) < len(data):
+            plan = self._plan_bytes(state, segment, piece, pipeline, more=True)
+        if plan is None and data:       # there is no more, or no record ends in the piece
+            plan = self._plan_bytes(state, segment, data, pipeline, more=False)
+        return plan or (_Plan(state, ()) if renamed and state.revision else None)
 
-    def _advance(self, state: Stream, data: bytes, reading: "_Reading") -> _Plan:
-        """The state behind what was read of `data`, which begins at `state.resume`."""
-        closed = [chunk for chunk in reading.chunks if not chunk.open]
-        last = reading.chunks[-1]
-        resume = last.start if last.open else last.end
-        before = self._tail(state)
-        head, windows, end_window = advance(state, before, data[: last.end - state.resume])
-        times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
-        stream = replace(
-            state,
-            end=last.end,
-            resume=resume,
-            carry=reading.carry,
-            head=head,
-            windows=windows,
-            end_window=end_window,
-            counts=sum((chunk.counts for chunk in closed), state.counts),
-            open_counts=last.counts if last.open else Counts(),
-            last_ts_us=max(times, default=state.last_ts_us),
-        )
-        return _Plan(stream, reading.chunks, (before + data[: resume - state.resume])[-WINDOW_BYTES:])
+    def _plan_bytes(
+        self, state: Stream, segment: Segment, data: bytes, pipeline: Pipeline, *, more: bool
+    ) -> _Plan | None:
+        """What `data` of the segment adds to `state`."""
+        reading = _read(state, data, pipeline, flush=segment.flush and not more)
+        if reading.chunks and reading.chunks[-1].end > state.end:
+            return _advance(state, self._before(state, segment), data, reading, more=more)
+        return None
 
-    def _tail(self, state: Stream) -> bytes:
-        """The last 4 KiB before `state.resume`, from memory or from the stored chunks."""
-        known = self._tails.get(state.id)
-        if known and known[0] == state.resume:
-            return known[1]
+    def _before(self, state: Stream, segment: Segment) -> bytes:
+        """The last 4 KiB before `state.resume`, from the segment or else from the stored chunks."""
         start = max(0, state.resume - WINDOW_BYTES)
-        if start == state.resume:
-            return b""
+        if segment.start <= start:
+            return segment.data[start - segment.start : state.resume - segment.start]
         stored = self._store.chunks(stream=state.id, start=start, end=state.resume)
         return b"".join(decompress(chunk.raw) for chunk in stored if chunk.start < state.resume)[-WINDOW_BYTES:]
 
 
-def _transactions(plans: dict[int, _Plan]) -> Iterator[dict[int, _Plan]]:
+def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, more: bool) -> _Plan:
+    """What was read of `data`, which begins at `state.resume` behind `before`, and the state behind it."""
+    closed = [chunk for chunk in reading.chunks if not chunk.open]
+    last = reading.chunks[-1]
+    resume = last.start if last.open else last.end
+    head, windows, end_window = advance(state, before, data[: last.end - state.resume])
+    times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
+    stream = replace(
+        state,
+        end=last.end,
+        resume=resume,
+        carry=reading.carry,
+        head=head,
+        windows=windows,
+        end_window=end_window,
+        counts=sum((chunk.counts for chunk in closed), state.counts),
+        open_counts=last.counts if last.open else Counts(),
+        last_ts_us=max(times, default=state.last_ts_us),
+    )
+    return _Plan(stream, reading.chunks, more)
+
+
+def _transactions(plans: Iterable[tuple[int, _Plan]]) -> Iterator[dict[int, _Plan]]:
     """The plans in groups that a store can write in one transaction: MongoDB keeps all of one in its cache."""
     group: dict[int, _Plan] = {}
     events = 0
-    for i, plan in plans.items():
+    for i, plan in plans:
         size = sum(len(chunk.events) for chunk in plan.chunks)
         if group and events + size > TRANSACTION_EVENTS_MAX:
             yield group
-            group, events = {}, 0
+            group.clear()           # what was written is let go before more is read
+            events = 0
         group[i] = plan
         events += size
     if group:
@@ -216,6 +222,21 @@ def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     if segment.whole or len(data) - cut > record_bytes_max:
         return data
     return data[:cut]
+
+
+def _piece_end(data: bytes, *, decided: bool) -> int:
+    """How far to read `data` at once: so many lines that their events do not take too much memory.
+
+    While the layout is not decided, at least as far as it takes to decide it.
+    """
+    if data.count(b"\n") <= PIECE_LINES_MAX:
+        return len(data)
+    end = 0
+    for _ in range(PIECE_LINES_MAX):
+        end = data.find(b"\n", end) + 1
+    if not decided and end < PREFIX_BYTES:
+        end = data.find(b"\n", PREFIX_BYTES) + 1
+    return end or len(data)
 
 
 def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Reading:

@@ -4,7 +4,8 @@
 
 `found` is what an agent or `ingest` saw last (document "found"/<stream id>: {"size", "at_us"}), never less than what
 is committed. `committed` bytes are in records and rejects; `rejected` counts those in rejects. `dropped` maps a reason
-to bytes that were destroyed before they were read, or need not be read: the content of a copy.
+to bytes that were destroyed before they were read ("lost": the log was emptied or deleted), or that need not be read:
+the content of a copy.
 `lag_s` is the age of the newest committed record while something is pending, else 0; None where no record had a time.
 
 A file that is no stream (yet) has a row of its own, without a stream: a copy, or one too short to be told from others.
@@ -19,15 +20,16 @@ from logagg.record import Stream
 from logagg.times import rfc3339
 
 COPY = "copy"
+LOST = "lost"
 
 
 def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | None = None) -> dict[str, Any]:
     """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}}."""
     found = store.documents("found")
     streams = store.streams(app=app, host=host)
-    rows = [stream_row(stream, _size(found.get(stream.id, {})), now_us) for stream in streams]
-    rows += [file_row(value) for value in found.values()
-             if value.get("reason") and _size(value) and app in (None, value["app"]) and host in (None, value["host"])]
+    rows = [stream_row(stream, found.get(stream.id, {}), now_us) for stream in streams]
+    rows += [file_row(value) for value in found.values() if value.get("reason", "") not in ("", LOST) and _size(value)
+             and app in (None, value["app"]) and host in (None, value["host"])]
     return {"streams": rows, "totals": totals(rows)}
 
 
@@ -35,10 +37,13 @@ def _size(value: Mapping[str, Any]) -> int:
     return int(value.get("size") or 0)
 
 
-def stream_row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
-    """One stream's line; `seen` is the size that was seen last, 0 where none was noted."""
-    found = max(seen, stream.end)
-    pending = found - stream.end
+def stream_row(stream: Stream, seen: Mapping[str, Any], now_us: int) -> dict[str, Any]:
+    """One stream's line; `seen` is its document "found", empty where there is none."""
+    found = max(_size(seen), stream.end)
+    behind = found - stream.end
+    lost = behind if seen.get("reason") == LOST else 0
+    pending = behind - lost
+    dropped = {**stream.dropped, LOST: stream.dropped.get(LOST, 0) + lost} if lost else stream.dropped
     counts = stream.counts + stream.open_counts
     last = stream.last_ts_us
     lag_s = 0.0 if not pending else None if last is None else round(max(0, now_us - last) / 1e6, 3)
@@ -51,7 +56,7 @@ def stream_row(stream: Stream, seen: int, now_us: int) -> dict[str, Any]:
         "committed": stream.end - sum(stream.dropped.values()),
         "pending": pending,
         "rejected": counts.rejected_bytes,
-        "dropped": dict(sorted(stream.dropped.items())),
+        "dropped": dict(sorted(dropped.items())),
         "lag_bytes": pending,
         "lag_s": lag_s,
         "last_ts": None if last is None else rfc3339(last),

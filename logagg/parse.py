@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logagg.adhoc import app_of
+from logagg.adhoc import app_of, why_none
 from logagg.errors import SourceError, UsageError
 from logagg.grammar.body import body
 from logagg.grammar.events import Classifiers, EventGrammar
@@ -99,7 +99,7 @@ def _expanded(paths: Sequence[str], problems: list[str]) -> Iterator[str]:
         found = discover([path])
         problems += found.problems
         if not found.paths and not found.problems:
-            problems.append(f"{path}: matches no file")
+            problems.append(why_none(path))
         yield from found.paths
 
 

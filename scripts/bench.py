@@ -41,7 +41,7 @@ from logagg.interfaces import Store  # noqa: E402
 from logagg.record import Carry  # noqa: E402
 from logagg.rollup.fold import Folder  # noqa: E402
 from logagg.rollup.metric import MetricSet, parse_metrics  # noqa: E402
-from logagg.source.identity import first_line, new_stream  # noqa: E402
+from logagg.source.identity import WINDOW_BYTES, first_line, new_stream  # noqa: E402
 from logagg.store import open_store  # noqa: E402
 
 BLOCK_BYTES = 1 << 20
@@ -193,7 +193,8 @@ class Bench:
             data += block
             state = state or new_stream("bench", "host", str(self.log.path), first_line(block) or b"", 0)
             [outcome] = ingest.commit([Segment(state, position, data, flush=False)])
-            state, data, position = outcome.stream, data[outcome.next - position :], outcome.next
+            again = max(position, outcome.next - WINDOW_BYTES)      # as an agent reads
+            state, data, position = outcome.stream, data[again - position :], again
         assert state is not None
         [outcome] = ingest.commit([Segment(state, position, data, flush=True)])
         seconds = time.perf_counter() - start

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.unit.test_render import GOLDEN, golden_report  # noqa: E402
+from tests.unit.test_render import GOLDEN, golden_files  # noqa: E402
 
 
 def main() -> int:
@@ -20,8 +20,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the golden files anew; look at the difference")
     write = parser.parse_args().write
     with tempfile.TemporaryDirectory() as folder:
-        built = golden_report(Path(folder))
-        contents = {path.name: path.read_bytes() for path in (built.path_json, built.path_html)}
+        contents = golden_files(Path(folder))
     differing = []
     for name, content in contents.items():
         golden = GOLDEN / name

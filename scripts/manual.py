@@ -20,8 +20,7 @@ HEAD = """\
 <!-- Written by scripts/manual.py from logagg/config/fields.py: change the options there, then run it with --write. -->
 
 One TOML file. logagg takes the file given with `-c`, else `./logagg.toml`, else `logagg/logagg.toml` in the user's
-configuration folder, else in the system's (`/etc/xdg`, or the first of `XDG_CONFIG_DIRS`). Relative paths in it are
-relative to its folder.
+configuration folder (`~/.config`), else in the system's (`/etc`). Relative paths in it are relative to its folder.
 
 ```toml
 [store]

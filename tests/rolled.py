@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from logagg.record import Bucket, BucketKey, Chunk, Counts, Stream
 from logagg.rollup.partial import labels_json
@@ -11,13 +12,14 @@ from logagg.store.memory import MemoryStore
 
 
 class Rolled:
-    """Collects what metrics saw at which minute; `store` folds it into quarters, hours and the zone's days."""
+    """Collects what metrics saw at which minute; `store` folds it into every step, in one zone."""
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
         self._stats: dict[BucketKey, dict[str, list[Stat]]] = defaultdict(lambda: defaultdict(list))
         self._streams: list[Stream] = []
         self._read: dict[str, int] = {}
+        self._incidents: list[dict[str, Any]] = []
 
     def count(self, metric: str, minute: int, n: int = 1, **labels: str) -> None:
         """A counter saw `n` events."""
@@ -35,8 +37,17 @@ class Rolled:
         if read_us is not None:
             self._read[f"{app}@{host}"] = read_us
 
+    def incident(self, rule: str, fired_at: str, resolved_at: str | None, **values: Any) -> None:
+        """An incident as the alert engine keeps it; times in RFC 3339, UTC."""
+        key = f"{fired_at.replace('-', '').replace(':', '')}:{rule}:00000000"
+        self._incidents.append({
+            "id": key, "rule": rule, "labels": {}, "severity": "critical", "type": "count", "unit": "1",
+            "state": "resolved" if resolved_at else "firing", "fired_at": fired_at, "resolved_at": resolved_at,
+            "value": 7, "threshold": 3, "late": False, "reason": "", "summary": f"{rule} fired", **values})
+
     def _add(self, metric: str, minute: int, labels: dict[str, str], stat: Stat) -> None:
-        for step, zone in (("quarter", ""), ("hour", ""), ("day", self._zone)):
+        zoned = ((step, self._zone) for step in ("day", "week", "month"))
+        for step, zone in (("minute", ""), ("quarter", ""), ("hour", ""), *zoned):
             key = BucketKey(metric, step, zone, start_of(step, minute, zone))
             self._stats[key][labels_json(labels)].append(stat)
 
@@ -51,4 +62,6 @@ class Rolled:
         store.put_document("zone", self._zone, 0, {"ready": True})
         for source, at_us in self._read.items():
             store.put_document("observation", source, 0, {"at_us": at_us, "paths": 1})
+        for incident in self._incidents:
+            store.put_document("incident", incident["id"], 0, incident)
         return store

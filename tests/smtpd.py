@@ -38,7 +38,7 @@ class Smtp:
     security: str = "none"
     user: str | None = None
     password_file: Path | None = None
-    from_: str = "logagg <logagg@example.com>"
+    sender: str = "logagg <logagg@example.com>"
 
 
 class Server:
@@ -94,8 +94,8 @@ class Server:
         return Smtp(**({"host": "localhost", "port": self.settings["port"]} | settings))
 
     def accepted(self) -> list[dict[str, Any]]:
-        """{"at_us", "to", "from", "id", "connection", "raw": base64} of each mail, in order; lines still being written
-        are left out."""
+        """{"at_us", "to", "from", "id", "connection", "encrypted", "raw"} of each mail, in order; a line still being
+        written is left out."""
         lines = self.mails_path.read_bytes().split(b"\n")[:-1]
         return [json.loads(line) for line in lines]
 
@@ -162,18 +162,19 @@ class _Handler:
         if told not in (None, "drop_after"):
             return told
         await asyncio.sleep(self.mode().get("delay_s", 0))
-        self._record(session, envelope)
+        self._record(server, session, envelope)
         if told == "drop_after":
             server.transport.abort()
             await asyncio.Event().wait()
         return "250 2.0.0 queued"
 
-    def _record(self, session: Session, envelope: Envelope) -> None:
+    def _record(self, server: SMTP, session: Session, envelope: Envelope) -> None:
         raw = envelope.original_content
         assert isinstance(raw, bytes)
         mail = {"at_us": time.time_ns() // 1000, "to": envelope.rcpt_tos, "from": envelope.mail_from,
                 "id": message(raw)["Message-ID"], "connection": session.peer[1],
-                "encrypted": session.ssl is not None, "raw": base64.b64encode(raw).decode()}
+                "encrypted": server.transport.get_extra_info("ssl_object") is not None,
+                "raw": base64.b64encode(raw).decode()}
         with (self.folder / "mails.jsonl").open("ab") as out:
             out.write(json.dumps(mail).encode() + b"\n")
 

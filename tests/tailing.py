@@ -51,6 +51,10 @@ class MemoryStore:
         self.check()
         return (1, self.kept[kind, key]) if (kind, key) in self.kept else None
 
+    def documents(self, kind: str) -> dict[str, dict[str, Any]]:
+        self.check()
+        return {key: value for (one, key), value in self.kept.items() if one == kind}
+
     def put_document(self, kind: str, key: str, revision: int | None, value: dict[str, Any]) -> bool:
         self.check()
         self.kept[kind, key] = value

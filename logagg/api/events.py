@@ -23,7 +23,8 @@ DAY_US = 86_400_000_000
 END_US = 253_402_300_800_000_000        #: the year 10000
 
 Key = tuple[int, str, int]
-"""An event's place in the order of time: (ts_us or -1, stream, offset)."""
+"""An event's place in the order of time: (ts_us or -1, stream, offset). Without a stream: the end of a window at which
+a page ended early, with the next window's width in the offset's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,10 @@ class _Walk:
         low = self.wanted.from_us if self.wanted.from_us is not None else 0
         high = self.wanted.to_us if self.wanted.to_us is not None else END_US
         if before is not None:
-            high = min(high, before[0] + 1)
+            high = min(high, before[0] + (before[1] != ""))
         # What lies ahead of every clock is rare, and one window.
         now = max([self.clock.now_us(), *(stream.last_ts_us or 0 for stream in self.streams.values())]) + DAY_US
-        width = high - now if high > now else WINDOW_US
+        width = high - now if high > now else before[2] if before is not None and before[1] == "" else WINDOW_US
         while high > low:
             start = max(high - width, low)
             found = list(self._read(start, high, None, limit=WINDOW_EVENTS_MAX + 1))
@@ -116,10 +117,10 @@ class _Walk:
             for event in reversed(found):
                 if (before is None or key_of(event) < before) and self._fits(event):
                     yield key_of(event), event
-            width = WINDOW_US if high > now else width * (4 if len(found) < WINDOW_EVENTS_MAX // 8 else 1)
+            width = WINDOW_US if high > now else width * (4 if len(found) <= WINDOW_EVENTS_MAX // 8 else 1)
             high = start
             if high > low and self._is_late():
-                self.stopped = (high, "", 0)
+                self.stopped = (high, "", width)
                 return
 
     def _untimed(self, before: Key | None) -> Iterator[tuple[Key, Event | None]]:

@@ -5,7 +5,6 @@ this address: DNS rebinding), the method (nothing here changes anything: GET and
 token or cookie. The headers forbid a browser to load, run or frame anything that is not ours.
 """
 
-import ipaddress
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from logagg.api.auth import COOKIE, TOKEN_BYTES_MAX, Token, Tokens
 from logagg.api.problem import Problem
 from logagg.config import WebConfig
+from logagg.config.web import is_loopback
 
 URL_CHARS_MAX = 8000
 LOGIN, LOGOUT = "/login", "/logout"
@@ -43,19 +43,11 @@ Refuse = Callable[[Request, Problem], Response]
 """How a refusal is told: as a page or as problem+json."""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address or name."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.casefold() == "localhost"
-
-
 def allowed_hosts(web: WebConfig) -> frozenset[str] | None:
     """The names under which requests may come; None: any (the address is not loopback, tokens guard it)."""
     if not is_loopback(web.host):
         return None
-    names = {"localhost", "127.0.0.1", "::1", web.host.strip("[]").casefold()}
+    names = {"localhost", "127.0.0.1", "::1", web.host.casefold()}
     if web.public_url and (name := urlsplit(web.public_url).hostname):
         names.add(name.casefold())
     return frozenset(names)

@@ -30,9 +30,10 @@ Parts = dict[str, str]
 class Hub:
     """The newest parts, and who waits for the next ones. Belongs to one event loop."""
 
-    def __init__(self, gather: Callable[[], Awaitable[Parts]], *, poll_s: float = POLL_S,
+    def __init__(self, gather: Callable[[], Awaitable[Parts]], at: Callable[[], str], *, poll_s: float = POLL_S,
                  heartbeat_s: float = HEARTBEAT_S, clients_max: int = CLIENTS_MAX) -> None:
         self._gather = gather
+        self._at = at                                   # the time of day, as the page shows it
         self._poll_s = poll_s
         self._heartbeat_s = heartbeat_s
         self._clients_max = clients_max
@@ -78,6 +79,8 @@ class Hub:
             full = Problem(503, "Too many live pages are open; reload later.", headers={"Retry-After": "30"})
             await json_problem(full)(scope, receive, send)
             return
+        if not self.clients:
+            self._parts.clear()                         # nobody has looked for some time: they may be old
         self.clients += 1
         self._wanted.set()
         sending = asyncio.ensure_future(self._send(send))
@@ -102,7 +105,7 @@ class Hub:
             changed = self._changed
             new = {name: html for name, (number, html) in self._parts.items() if number > seen}
             seen = self._round
-            await _body(send, message("parts", new) if new else message("beat", {}))
+            await _body(send, message("parts" if new else "beat", {"at": self._at(), "parts": new}))
             if self._changed is changed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), self._heartbeat_s)

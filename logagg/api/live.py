@@ -4,19 +4,20 @@ The numbers come from minute rollups; what failed is every counter whose name sa
 made of parts; each is HTML, and is sent again only when its text has changed.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logagg.api.events import event_page
+from logagg.api.events import Wanted, event_page
 from logagg.api.incidents import OpenIncidents
 from logagg.api.render import part
-from logagg.api.rest import Wanted, public_row
+from logagg.api.rest import public_row
 from logagg.api.sources import sources
 from logagg.api.web import Web
 from logagg.errors import StoreError
-from logagg.report.data import backend_names
+from logagg.report.course import backend_names
 from logagg.report.numbers import Change, change, number, worse_when
 from logagg.rollup.metric import BUILT_IN, RECORDS, Metric
 from logagg.rollup.query import series
@@ -27,6 +28,7 @@ HOUR = 60
 PROBLEMS_MAX = 8
 FAILURES_MAX = 10
 LOOK_S = 0.3
+KEEP_S = 0.5
 PARTS = ("state", "figures", "charts", "incidents", "failures", "sources", "problems")
 PROBLEM_LEVELS = ("WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "ALERT", "EMERG", "EMERGENCY")
 _ERROR_LEVELS = frozenset(PROBLEM_LEVELS) - {"WARN", "WARNING"}
@@ -92,15 +94,29 @@ class Live:
         self._backends = backend_names(list(web.metrics))
         self._failures = [metric for metric in counters
                           if worse_when(metric.name) > 0 and metric.name not in {one.name for one in BUILT_IN}]
+        self._lock = threading.Lock()
+        self._made: tuple[float, dict[str, str]] | None = None
 
     def parts(self) -> dict[str, str]:
-        """name -> HTML of every part; where the store is out of reach only the state, which says so."""
-        try:
-            return self._parts()
-        except StoreError:
-            return {"state": part("state", reachable=False, incidents=[], behind=[])}
+        """name -> HTML of every part; where the store is out of reach only the state, which says so.
 
-    def _parts(self) -> dict[str, str]:
+        What was made within the last KEEP_S is given again, so that many who open the page at once ask but once.
+        """
+        with self._lock:
+            now_s = self._web.clock.monotonic_s()
+            if self._made is None or now_s - self._made[0] >= KEEP_S:
+                try:
+                    self._made = (now_s, self._make())
+                except StoreError:
+                    return {"state": part("state", reachable=False, incidents=[], behind=[])}
+            return self._made[1]
+
+    def at(self) -> str:
+        """The time of day in the page's zone."""
+        now_s = self._web.clock.now_us() // 1_000_000
+        return f"{local(now_s // 60, self._web.zone):%H:%M}:{now_s % 60:02d}"
+
+    def _make(self) -> dict[str, str]:
         web = self._web
         end = web.clock.now_us() // MINUTE_US + 1
         counts = self._counts(end)
@@ -142,7 +158,7 @@ class Live:
         if self._backends:
             calls = both(*(f"{name}_calls" for name in self._backends))
             failures = both(*(f"{name}_failures" for name in self._backends))
-            rate, rate_before = (part / whole if whole else None for part, whole in zip(failures, calls, strict=True))
+            rate, rate_before = (n / whole if whole else None for n, whole in zip(failures, calls, strict=True))
             found += [
                 _figure("Backend calls", *calls),
                 _figure("Backend failures", *failures, worse=1),
@@ -172,7 +188,7 @@ class Live:
 
     def _problems(self, end: int) -> list[dict[str, Any]]:
         """The latest records of level WARN and above, as far as a short look finds them."""
-        asked = Wanted(levels=PROBLEM_LEVELS, from_us=(end - HOUR) * MINUTE_US)
+        asked = Wanted(levels=PROBLEM_LEVELS, from_us=(end - HOUR) * MINUTE_US, to_us=end * MINUTE_US)
         page = event_page(self._web.store, asked, self._web.clock, newest_first=True, after=None, limit=PROBLEMS_MAX,
                           look_s=LOOK_S)
         return [public_row(event, stream) for event, stream in page.rows]

@@ -12,9 +12,9 @@ from markupsafe import Markup, escape
 from logagg.api.files import static_url
 from logagg.report.numbers import duration, number, size
 from logagg.report.tables import title
-from logagg.report.visible import finalize, visible
 from logagg.rollup.window import zone_of
 from logagg.times import rfc3339
+from logagg.visible import finalize, visible
 
 LINES_MAX = 2000
 LINE_CHARS_MAX = 4000

@@ -64,7 +64,7 @@ def _test(channel: "ChannelConfig", smtp: "SmtpConfig") -> list[dict[str, Any]]:
 
     email = EmailChannel(smtp)
     try:
-        answers = [(to, email.send(trial(channel.name, to, smtp.from_, SystemClock().now_us()))) for to in channel.to]
+        answers = [(to, email.send(trial(channel.name, to, smtp.sender, SystemClock().now_us()))) for to in channel.to]
     finally:
         email.rest()
     return [{"to": to, "outcome": answer.outcome, "answer": answer.text} for to, answer in answers]

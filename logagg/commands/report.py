@@ -1,4 +1,4 @@
-"""`logagg report build`."""
+"""`logagg report build` and `logagg report list`."""
 
 import argparse
 from datetime import date, datetime, timedelta
@@ -11,13 +11,24 @@ from logagg.commands.options import add_json, add_progress, add_store, print_jso
 if TYPE_CHECKING:
     from logagg.config import Config, ReportConfig
 
+PERIODS = ("daily", "weekly", "monthly")
+
 EXAMPLES = """\
 examples:
   logagg report build --name operations --date 2026-11-20
   logagg report build --name operations --period daily --date yesterday --out /tmp/reports
+  logagg report build --period weekly --date 2026-11-20
 
-It prints the path of the page; data.json with all numbers is beside it. Building again with the same numbers changes
-nothing but the time of building; other numbers make the next revision.
+A weekly report (Monday to Sunday) or monthly one is of the week or month in which the date lies; its folder bears the
+date of its first day. It prints the path of the page; data.json with all numbers is beside it. Building again with
+the same numbers changes nothing but the time of building; other numbers make the next revision.
+"""
+
+
+LIST_EXAMPLES = """\
+examples:
+  logagg report list
+  logagg report list --name operations --period weekly --json
 """
 
 
@@ -26,19 +37,59 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                     parser_class=type(parser))
     build = actions.add_parser("build", help="build one report of one period", epilog=EXAMPLES,
                                description="Build one report of one period.")
-    build.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help="the configuration")
-    build.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    _common(build)
     build.add_argument("--name", metavar="NAME", help="which [[report]] (default: the only one)")
-    build.add_argument("--period", choices=("daily",), default="daily", help="(default: %(default)s)")
+    build.add_argument("--period", choices=PERIODS, default="daily", help="(default: %(default)s)")
     build.add_argument("--date", metavar="DATE", default="yesterday",
                        help="a local day of the report's zone (default: %(default)s)")
     build.add_argument("--out", metavar="DIR", help="where to (default: the configuration's archive)")
     add_store(build)
     add_progress(build)
     add_json(build)
+    listing = actions.add_parser("list", help="list the reports that have been built", epilog=LIST_EXAMPLES,
+                                 description="List the reports that have been built, each with its last revision.")
+    _common(listing)
+    listing.add_argument("--name", metavar="NAME", help="of this name only")
+    listing.add_argument("--period", choices=PERIODS, help="of this kind only")
+    listing.add_argument("--out", metavar="DIR", help="the folder of reports (default: the configuration's archive)")
+    add_json(listing)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help="the configuration")
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return _list(arguments) if arguments.action == "list" else _build(arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from logagg.commands.opening import config_of
+    from logagg.report.listing import listed
+    from logagg.terminal import columns, safe_line, say
+
+    if arguments.out:
+        out = Path(arguments.out)
+    else:
+        config = config_of(arguments)
+        assert config is not None
+        out = config.archive_path
+    found = listed(out, arguments.name, arguments.period)
+    if arguments.json:
+        print_json([{"name": one.name, "period": one.period, "date": one.date.isoformat(), "revision": one.revision,
+                     "complete": one.complete, "html": str(one.path_html)} for one in found])
+        return 0
+    states = {True: "complete", False: "incomplete", None: "unreadable"}
+    for line in columns([(safe_line(one.name), one.period, one.date.isoformat(), f"r{one.revision}",
+                          states[one.complete], safe_line(one.path_html)) for one in found]):
+        print(line)
+    if not found:
+        say(f"no reports in {out}; `logagg report build` makes one")
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
     from logagg.app import App
     from logagg.clock import SystemClock
     from logagg.commands.opening import config_of
@@ -58,13 +109,16 @@ def run(arguments: argparse.Namespace) -> int:
             app.store, name=report.name, period=arguments.period, date=_day(arguments.date, report.timezone),
             timezone=report.timezone, packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
             out=Path(arguments.out) if arguments.out else config.archive_path, base=config.folder,
-            clock=SystemClock(),
+            clock=SystemClock(), rules=config.rules,
         )
     if arguments.json:
         print_json({"html": str(built.path_html), "json": str(built.path_json), "revision": built.revision,
-                    "changed": built.changed, "complete": built.complete})
+                    "changed": built.changed, "complete": built.complete,
+                    "charts_missing": built.charts_missing})
     else:
         print(safe_line(built.path_html))
+    if built.charts_missing:
+        say(f"the report has no charts: {built.charts_missing}")
     say(f"revision {built.revision}{'' if built.changed else ', numbers unchanged'}, "
         f"{'complete' if built.complete else 'incomplete: the report tells why'}")
     return 0

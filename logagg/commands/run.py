@@ -5,12 +5,11 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from logagg.terminal import log_to_stderr
 
 if TYPE_CHECKING:
-    from logagg.app import Service
     from logagg.config import Config
 
 EXAMPLES = """\
@@ -39,13 +38,21 @@ def _roles(text: str) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in roles)
 
 
+class Stoppable(Protocol):
+    """What signals reach; both may be called from a signal handler."""
+
+    def stop(self) -> None: ...
+
+    def reload(self) -> None: ...
+
+
 class Signals:
     """Signals -> calls of the service: the first SIGTERM or SIGINT ends it in order, a second one at once."""
 
     def __init__(self) -> None:
         self.ending = False
         self.status = 0
-        self._service: Service | None = None
+        self._service: Stoppable | None = None
 
     def install(self) -> None:
         signal.signal(signal.SIGTERM, self._on_stop)
@@ -53,7 +60,7 @@ class Signals:
         if hasattr(signal, "SIGHUP"):   # not on Windows
             signal.signal(signal.SIGHUP, self._on_reload)
 
-    def attach(self, service: "Service") -> None:
+    def attach(self, service: Stoppable) -> None:
         """From now on signals reach the service; one that came before does at once."""
         self._service = service
         if self.ending:
@@ -87,11 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     service = Service(load, arguments.roles)
     signals.attach(service)
-    _run_in_thread(service.run)
+    run_in_thread(service.run)
     return signals.status
 
 
-def _run_in_thread(work: Callable[[], None]) -> None:
+def run_in_thread(work: Callable[[], None]) -> None:
     """Run `work` elsewhere and wait for it; its exception is raised here.
 
     Signal handlers run between any two steps of the main thread. It only waits here, so that it cannot hold the lock

@@ -54,7 +54,8 @@ class Channel(Protocol):
 
 
 class SmtpSettings(Protocol):
-    """The table [smtp], checked. `security` is "starttls", "tls" or "none"; `from_` may carry a display name."""
+    """The table [smtp], checked. `security` is "starttls", "tls" or "none"; `sender` is its `from`, an address with or
+    without a display name."""
 
     @property
     def host(self) -> str: ...
@@ -67,7 +68,7 @@ class SmtpSettings(Protocol):
     @property
     def password_file(self) -> Any: ...
     @property
-    def from_(self) -> str: ...
+    def sender(self) -> str: ...
 
 
 class ChannelSettings(Protocol):

@@ -8,7 +8,7 @@ from pathlib import Path
 from logagg.notify.channel import Answer, Notification, SmtpSettings
 from logagg.notify.message import address, build, needs_utf8
 from logagg.notify.smtp import Connection, Limits, ServiceFailed, reason
-from logagg.report.visible import visible
+from logagg.visible import visible
 
 
 class EmailChannel:
@@ -29,7 +29,7 @@ class EmailChannel:
 
     def send(self, notification: Notification) -> Answer:
         try:
-            sender, to = address(self._smtp.from_), address(notification.to)
+            sender, to = address(self._smtp.sender), address(notification.to)
             data = build(notification, sender, to).as_bytes()
         except (ValueError, LookupError) as error:
             return Answer("refused", f"no message can be made of it: {self._harmless(str(error))}")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from logagg.notify.outbox import Outbox
-from logagg.report.visible import finalize, visible
+from logagg.visible import finalize, visible
 
 RAW_LINES_MAX = 12
 RAW_CHARS_MAX = 300
@@ -89,7 +89,7 @@ def _facts(incident: Incident, timezone: str) -> list[tuple[str, str]]:
     labels = incident.get("labels") or {}
     facts = [
         ("rule", f"{incident['rule']} ({incident['type']})" if incident.get("type") else incident["rule"]),
-        ("value", _against(incident)),
+        _against(incident),
         *((name, str(value)) for name, value in sorted(labels.items())),
         ("fired", _moment(incident.get("fired_at"), timezone)),
         ("resolved", _moment(incident.get("resolved_at"), timezone)),
@@ -99,11 +99,11 @@ def _facts(incident: Incident, timezone: str) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _against(incident: Incident) -> str:
+def _against(incident: Incident) -> tuple[str, str]:
     value, threshold = (_number(incident.get(key), incident) for key in ("value", "threshold"))
     if not value:
-        return f"threshold {threshold}" if threshold else ""
-    return f"{value}, threshold {threshold}" if threshold else value
+        return "expected", threshold
+    return "value", f"{value}, threshold {threshold}" if threshold else value
 
 
 def _number(value: Any, incident: Incident) -> str:
@@ -154,7 +154,7 @@ def _record(title: str, row: Mapping[str, Any]) -> _Record:
 
 
 def _link(incident: Incident, public_url: str | None) -> str:
-    return f"{public_url.rstrip('/')}/incidents?id={quote(str(incident['id']), safe='')}" if public_url else ""
+    return f"{public_url.rstrip('/')}/incidents/{quote(str(incident['id']), safe=':')}" if public_url else ""
 
 
 @cache

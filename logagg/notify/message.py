@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from logagg.notify.channel import Notification
-from logagg.report.visible import visible
+from logagg.visible import visible
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from typing import Any
 from logagg.clock import Clock
 from logagg.interfaces import Store
 from logagg.notify.channel import ChannelSettings
+from logagg.notify.message import address
 
 SETTLED_S = 2 * 3600.0
 """A put takes less than half of this, clocks differ by less than the other half: what is older is seen by a scan."""
@@ -47,14 +48,14 @@ class Outbox:
         body = {"text": text, "html": html, "images": [dict(image) for image in images]}
         state = {"channel": channel, "type": self._channels[channel].type, "subject": subject,
                  "about": dict(about or {})}
-        keys = [self._put_one(what, address, state, body) for address in self._channels[channel].to]
+        keys = [self._put_one(what, to, state, body) for to in self._channels[channel].to]
         new = [key for key in keys if key]
         if new:
             self.wake.set()
         return new
 
-    def _put_one(self, what: str, address: str, state: dict[str, Any], body: dict[str, Any]) -> str | None:
-        digest = hashlib.sha256(f"{what}\0{address.lower()}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    def _put_one(self, what: str, to: str, state: dict[str, Any], body: dict[str, Any]) -> str | None:
+        digest = hashlib.sha256(f"{what}\0{to.lower()}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
         key, created_us = self._key(digest)
         if self._store.document("outbox", key) is not None:
             return None
@@ -62,7 +63,7 @@ class Outbox:
         about = "\0".join(f"{name}={value}" for name, value in sorted(state["about"].items()))
         thread = hashlib.sha256(f"{self._domain}\0{about}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
         written = self._store.put_document("outbox", key, 0, state | {
-            "id": key, "to": [address], "message_id": f"<{key.replace(':', '.')}@{self._domain}>",
+            "id": key, "to": [to], "message_id": f"<{key.replace(':', '.')}@{self._domain}>",
             "thread": f"<{thread}@{self._domain}>" if state["about"] else "",
             "state": "waiting", "attempts": 0, "next_at_us": created_us, "claimed_until_us": 0, "claimed_by": None,
             "error": None, "created_us": created_us, "sent_us": None})
@@ -107,7 +108,9 @@ def open_messages(store: Store, now_us: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def domain_of(address: str) -> str:
+def domain_of(sender: str) -> str:
     """The domain of an address with or without display name; a reserved one (RFC 2606) where there is none."""
-    domain = address.rpartition("@")[2].strip("<> ").encode("idna", "ignore").decode() if "@" in address else ""
-    return domain if domain and all(c.isalnum() or c in ".-" for c in domain) else "logagg.invalid"
+    try:
+        return address(sender).domain
+    except ValueError:
+        return "logagg.invalid"

@@ -19,7 +19,7 @@ from logagg.interfaces import Store
 from logagg.notify.channel import Answer, Channel, Notification
 from logagg.notify.outbox import open_messages
 from logagg.notify.retry import LEASE_S, PAUSE_MAX_S, claimed, readiness, retry_s, settled
-from logagg.report.visible import visible
+from logagg.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,16 @@ class Sender:
             self._channel.rest()
 
     def _due(self) -> list[str]:
-        """The next round's keys: incidents before all else, then the oldest."""
+        """The next round's keys: incidents before all else, then what has been due for longest; so one that has just
+        failed comes behind those not yet tried."""
         self._write_notes()
         now_us = self._clock.now_us()
         if self._pause.holds(now_us):
             return []
-        due = [(not value["about"].get("incident"), key) for key, value in open_messages(self._store, now_us).items()
+        due = [(not value["about"].get("incident"), value["next_at_us"], key)
+               for key, value in open_messages(self._store, now_us).items()
                if value["type"] == self._type and readiness(value, now_us) == "due"]
-        return [key for _, key in sorted(due)[:ROUND]]
+        return [key for *_, key in sorted(due)[:ROUND]]
 
     def _deliver(self, key: str) -> bool:
         claim = self._claim(key)

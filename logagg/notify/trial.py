@@ -6,7 +6,7 @@ from html import escape
 
 from logagg.notify.channel import Notification
 from logagg.notify.outbox import domain_of, time_key
-from logagg.report.visible import visible
+from logagg.visible import visible
 
 
 def trial(channel: str, to: str, from_address: str, now_us: int) -> Notification:

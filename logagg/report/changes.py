@@ -46,7 +46,8 @@ def changes(metrics: Iterable[Metric], rows: Iterable[Row], backends: Sequence[s
         one = _judged(row)
         if one is not None:
             neutral = row["kind"] == "counter" and not worse_when(row["metric"])
-            found.append(("" if neutral else subjects.get(row["metric"], row["metric"]), one))
+            subject = "" if neutral else subjects.get(row["metric"], str(row["metric"]))
+            found.append((subject, one))
     found.sort(key=lambda item: (item[1]["tone"] != "worse", -item[1]["sigmas"], item[1]["metric"]))
     told: dict[str, dict[str, Any]] = {}
     for subject, one in found:

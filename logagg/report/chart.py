@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from logagg.report.lines import TRAFFIC, lines_of
+from logagg.report.course_tables import TRAFFIC, lines_of
 from logagg.report.numbers import number
 from logagg.report.tables import Row, title
-from logagg.report.words import Words, words_of
+from logagg.report.words import words_of
 
 BLUE, WARM = "#0072b2", "#d55e00"
 PALETTE = (BLUE, WARM, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -43,10 +43,10 @@ def _traffic(data: Row) -> Iterator[Chart]:
     lines, words = lines_of(data), words_of(data["period"])
     shown = [one for one in TRAFFIC if one[0] != "backend_calls" and any(line[one[0]] for line in lines)]
     if shown:
-        parts = [_bars(lines, told, [(told, WARM if tone else BLUE, [line[stat] for line in lines])], words,
+        parts = [_bars(lines, told, [(told, WARM if tone else BLUE, [line[stat] for line in lines])],
                        height=80 if tone else 130) for stat, told, tone in shown]
-        told = " and ".join(part["title"]["text"] for part in parts)
-        yield _chart("traffic", f"{told} by {words.line}", words, {
+        told = " and ".join(one[1] for one in shown).capitalize()
+        yield _chart("traffic", f"{told} by {words.line}", {
             "vconcat": parts, "spacing": 18, "resolve": {"scale": {"color": "independent"}}})
 
 
@@ -56,8 +56,8 @@ def _outcomes(data: Row) -> Iterator[Chart]:
         stacks = [(how, colour, [line["outcomes"][name][how] for line in lines])
                   for how, colour in (("ok", BLUE), ("failed", WARM))]
         if any(n for _, _, counts in stacks for n in counts):
-            yield _chart(f"outcomes-{name}", f"{title(name)} ok and failed by {words.line}", words,
-                         _bars(lines, title(name), stacks, words, height=150))
+            yield _chart(f"outcomes-{name}", f"{title(name)} ok and failed by {words.line}",
+                         _bars(lines, title(name), stacks, height=150))
 
 
 def _times(data: Row) -> Iterator[Chart]:
@@ -79,13 +79,13 @@ def _times(data: Row) -> Iterator[Chart]:
     spec = {"height": 170, "width": WIDTH, "data": {"values": values},
             "layer": [{"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**shared, "strokeDash": dash}},
                       {"mark": {"type": "circle", "size": 22, "opacity": 1}, "encoding": shared}]}
-    yield _chart("times", f"95th percentile of backend times by {words.line}", words, spec)
+    yield _chart("times", f"95th percentile of backend times by {words.line}", spec)
 
 
 _MS = "datum.value >= 1000 ? datum.value / 1000 + ' s' : datum.value + ' ms'"
 
 
-def _bars(lines: Sequence[Row], said: str, stacks: Sequence[tuple[str, str, list[int | None]]], words: Words, *,
+def _bars(lines: Sequence[Row], said: str, stacks: Sequence[tuple[str, str, list[int | None]]], *,
           height: int) -> dict[str, Any]:
     """Columns per hour or day, stacked in the order of `stacks`: (what, colour, counts)."""
     values = [{"at": label, "order": i, "what": what, "n": counts[i] or 0,
@@ -96,7 +96,8 @@ def _bars(lines: Sequence[Row], said: str, stacks: Sequence[tuple[str, str, list
               "scale": {"domain": names, "range": [colour for _, colour, _ in stacks]},
               "legend": {"title": None, "orient": "top"} if len(stacks) > 1 else None}
     n = {"field": "n", "type": "quantitative", "axis": {"title": None, "tickMinStep": 1, "tickCount": height // 35}}
-    return {"title": {"text": said, "anchor": "start", "fontSize": 12}, "width": WIDTH, "height": height,
+    head = {} if len(stacks) > 1 else {"title": {"text": said, "anchor": "start", "fontSize": 12}}
+    return {**head, "width": WIDTH, "height": height,
             "data": {"values": values}, "mark": {"type": "bar"},
             "encoding": {"x": _x(lines), "y": n, "color": colour, "order": {"field": "what", "sort": "descending"},
                          "description": {"field": "told"}}}
@@ -109,9 +110,11 @@ def _x(lines: Sequence[Row]) -> dict[str, Any]:
 
 
 def _labels(lines: Sequence[Row]) -> list[str]:
-    """00 … 23, the second of an hour that comes twice with a prime; or the days of the month with weekday."""
+    """00 … 23, the second of an hour that comes twice with a prime; or days, those of a week with their names."""
     if lines and "date" in lines[0]:
         days = [date.fromisoformat(line["date"]) for line in lines]
+        if len(days) > 7:
+            return [str(day.day) for day in days]
         short = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
         return [f"{short[day.weekday()]} {day.day}" for day in days]
     found: list[str] = []
@@ -121,7 +124,7 @@ def _labels(lines: Sequence[Row]) -> list[str]:
     return found
 
 
-def _chart(name: str, told: str, words: Words, spec: dict[str, Any]) -> Chart:
+def _chart(name: str, told: str, spec: dict[str, Any]) -> Chart:
     axis = {"labelColor": SOFT, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE, "labelFontSize": 11}
     config = {"axis": axis, "title": {"color": SOFT}, "legend": {"labelColor": SOFT, "labelFontSize": 12},
               "view": {"stroke": None}, "font": "sans-serif"}

@@ -15,7 +15,7 @@ from logagg.report.changes import Part, changes
 from logagg.report.course import backend_names, course
 from logagg.report.expected import Expectation, expected
 from logagg.report.incidents import incidents
-from logagg.report.period import Period, previous, utc_text, week_before
+from logagg.report.period import Period, days, previous, utc_text, week_before
 from logagg.report.rows import PeriodRows, count, metric_rows, period_rows, ratio
 from logagg.report.timeline import timeline
 from logagg.rollup.metric import RECORDS, REJECTS, Metric
@@ -39,6 +39,7 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
     steps = {metric.name: metric.step for metric in metrics}
     rows = [row for metric in sorted(metrics, key=lambda metric: metric.name)
             for row in metric_rows(metric, counters, now, then)]
+    seen_days = _days_seen(store, this)
     return {
         "name": name,
         "period": this.kind,
@@ -48,7 +49,8 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
         "to": utc_text(this.to_us),
         "complete": not incomplete_because,
         "incomplete_because": list(incomplete_because),
-        "changes": changes(metrics, rows, backends, sections),
+        "days_seen": seen_days,
+        "changes": changes(metrics, rows, backends, sections) if seen_days["comparable"] else [],
         "metrics": rows,
         "backends": [{"name": backend, **_backend(backend, now, steps),
                       **{key: _backend(backend, of, steps) for key, of in then.items()}} for backend in backends],
@@ -59,6 +61,18 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
         "sources": source_rows(now, then["previous"]),
         "ledger": [_ledger(stream, base) for stream in store.streams()],
     }
+
+
+def _days_seen(store: Store, this: Period) -> dict[str, Any]:
+    """From how many days of this period and the one before there are records; `comparable` unless clearly fewer of
+    the earlier, as in the first weeks of an installation."""
+    found: dict[str, Any] = {}
+    for key, one in (("this", this), ("previous", previous(this))):
+        buckets = store.buckets("day", this.zone or "UTC", one.from_us // 60_000_000, one.to_us // 60_000_000,
+                                metric=RECORDS.name)
+        found[key], found[f"{key}_days"] = sum(bool(bucket.rows) for _, bucket in buckets), len(days(one))
+    shares = [found[key] / max(1, found[f"{key}_days"]) for key in ("this", "previous")]
+    return found | {"comparable": found["previous"] > 0 and shares[1] >= 0.8 * shares[0]}
 
 
 def _backend(name: str, of: PeriodRows, steps: Mapping[str, float]) -> dict[str, Any]:

@@ -12,29 +12,30 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from logagg.report.numbers import worse_when
 from logagg.rollup.partial import labels_json
 
 FEW = 50
-"""A counter that is no failure is followed too while it counts no more than this: starts, loads, reports."""
+"""A counter that is no failure shows all its records too while it counts no more than this: starts, loads, reports."""
 
 NUMBERS_MAX = 400
-"""How many numbers of one report have pages: those over all labels first, then the greatest."""
+"""How many numbers of one report have pages: failures and few first, those over all labels first, then the greatest."""
 
 _SLUG_CHARS_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A counter of a report over all rows that have these labels; `path` is relative to the report's folder."""
+    """A counter of a report over all rows that have these labels; `path` is relative to the report's folder.
+    `whole`: all its records are shown, not a sample."""
 
     metric: str
     labels: Mapping[str, str]
     count: int
     path: str
+    whole: bool
 
 
 def drill_path(metric: str, labels: Mapping[str, str]) -> str:
@@ -48,27 +49,31 @@ def drill_path(metric: str, labels: Mapping[str, str]) -> str:
 def drilled(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Number]:
     """(metric, canonical JSON of labels) -> the number, for all that have pages; `rows` are data.json's "metrics".
 
-    A page of the report also adds rows up over some labels (failures by operation and code), so every subset of the
-    labels that occur is a number of its own.
+    The page of a report also adds rows up: numbers are the counter over all, by each label alone, by all labels but
+    the host, and by all labels. Of a counter that is neither a failure nor small only the first.
     """
-    found: dict[tuple[str, str], Number] = {}
+    found: list[Number] = []
     by_metric: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["kind"] == "counter" and row["count"]:
             by_metric.setdefault(row["metric"], []).append(row)
     for metric, mine in by_metric.items():
-        if worse_when(metric) > 0 or sum(row["count"] for row in mine if not row["labels"]) <= FEW:
-            counts: dict[str, tuple[dict[str, str], int]] = {}
-            for row in mine:
-                for labels in _subsets(row["labels"]) if row["labels"] or len(mine) == 1 else ():
-                    key = labels_json(labels)
-                    counts[key] = (labels, counts.get(key, (labels, 0))[1] + row["count"])
-            for key, (labels, count) in counts.items():
-                found[metric, key] = Number(metric, labels, count, drill_path(metric, labels))
-    ranked = sorted(found.items(), key=lambda item: (bool(item[1].labels), -item[1].count, item[0]))
-    return dict(ranked[:NUMBERS_MAX])
+        total = sum(row["count"] for row in mine if not row["labels"])
+        whole = worse_when(metric) > 0 or total <= FEW
+        labelled = [row for row in mine if row["labels"]]
+        counts: dict[str, tuple[dict[str, str], int]] = {"{}": ({}, total)}
+        for row in labelled if whole else ():
+            for labels in _sums_over(row["labels"]):
+                key = labels_json(labels)
+                counts[key] = (labels, counts.get(key, (labels, 0))[1] + row["count"])
+        found += [Number(metric, labels, count, drill_path(metric, labels), whole)
+                  for labels, count in counts.values() if count]
+    found.sort(key=lambda one: (not one.whole, bool(one.labels), -one.count, one.metric, labels_json(dict(one.labels))))
+    return {(one.metric, labels_json(dict(one.labels))): one for one in found[:NUMBERS_MAX]}
 
 
-def _subsets(labels: Mapping[str, str]) -> list[dict[str, str]]:
+def _sums_over(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    """The label sets, from narrow to wide, of which a row of the report with these labels may be a part."""
     names = sorted(labels)
-    return [{name: labels[name] for name in chosen} for n in range(len(names) + 1) for chosen in combinations(names, n)]
+    chosen = {tuple(names), tuple(name for name in names if name != "host"), *((name,) for name in names)} - {()}
+    return [{name: labels[name] for name in one} for one in sorted(chosen)]

@@ -6,7 +6,7 @@ A period is built once, when it has ended and
 It is built again, which makes a revision only if its numbers differ, when
   - it was incomplete and the sources have been read past its end since ("completed"), or
   - a day that it tells about has changed and stands still ("late data"), or
-  - the program that was building it ended ("interrupted").
+  - building it was begun and came to no end, or failed ("interrupted").
 
 "Stands still" keeps revisions few: nothing has changed for SETTLE_S, doubled with each revision up to a day. Where
 something always trickles in, twelve times that is waited and no longer.
@@ -89,10 +89,10 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Due[R: ScheduledReport]:
+class Due:
     """A period to build now. `digest` tells what its days were when this was decided, `known` its ledger entry."""
 
-    report: R
+    report: ScheduledReport
     period: Period
     reason: Reason
     mail: bool
@@ -101,10 +101,10 @@ class Due[R: ScheduledReport]:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision[R: ScheduledReport]:
+class Decision:
     """What is due, the earliest period first, and what to remember as `waiting` for the next decision."""
 
-    due: Sequence[Due[R]]
+    due: Sequence[Due]
     waiting: Mapping[str, Waiting]
 
 
@@ -113,9 +113,9 @@ def key_of(report: str, this: Period) -> str:
     return f"{report}/{this.kind}/{this.first.isoformat()}"
 
 
-def due[R: ScheduledReport](reports: Sequence[R], now: Situation, waiting: Mapping[str, Waiting]) -> Decision[R]:
+def due(reports: Sequence[ScheduledReport], now: Situation, waiting: Mapping[str, Waiting]) -> Decision:
     """All periods of `reports` that must be built at `now.now_us`. `waiting` is what the last decision said of it."""
-    found: list[Due[R]] = []
+    found: list[Due] = []
     kept: dict[str, Waiting] = {}
     for report in reports:
         days = now.days.get(report.timezone)
@@ -194,7 +194,7 @@ def _spans(zone: str, days: Days, now: Situation) -> Iterator[tuple[date, date]]
         return
     today = local(now.now_us // MINUTE_US, zone).date()
     spans = [(day, min(day + timedelta(days=QUIET_DAYS), today)) for day in
-             (local(start, zone).date() for start in days.seen) if 1970 <= day.year and day <= today]
+             (local(start, zone).date() for start in days.seen) if day.year >= 1970 and day <= today]
     if spans:
         began = local(start_of("day", now.since_us // MINUTE_US, zone), zone).date()
         spans.append((max(began, spans[0][0]), today))

@@ -65,7 +65,7 @@ def timeline_tables(rows: Sequence[Row], clock: Clock) -> dict[str, Table]:
             lines.append((Cell(head), Cell(row["what"] + times), Cell(where)))
         columns = (Column("Time", False), Column("What", False), Column("Where", False))
         found[name] = Table(f"{title(name)} starts and stops", columns, tuple(lines),
-                            more=max(0, len(mine) - TIMELINE_ROWS_MAX))
+                            more=max(0, len(mine) - TIMELINE_ROWS_MAX), timed=True)
     return found
 
 
@@ -109,7 +109,7 @@ def _pause_table(within: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
 
 def _cut(caption: str, columns: tuple[Column, ...], lines: list[tuple[Cell, ...]]) -> Table:
     most = 10 * ROWS_MAX
-    return Table(caption, columns, tuple(lines[:most]), more=max(0, len(lines) - most))
+    return Table(caption, columns, tuple(lines[:most]), more=max(0, len(lines) - most), timed=True)
 
 
 def _date(day: Row) -> Cell:

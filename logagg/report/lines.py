@@ -1,72 +1,131 @@
-"""The course of a period as tables, by local hour or day: those that stand under the charts."""
+"""An event -> its raw lines with those around it, read from the kept bytes of its stream.
 
-from collections.abc import Callable, Sequence
-from datetime import date
+Only as much is read as one record needs: the bytes from the record's start are given to the stream's own reader, which
+tells where the next record starts. Chunks are decompressed once as long as events come in order.
+"""
 
-from logagg.report.numbers import number, total
-from logagg.report.tables import Cell, Column, Row, Table, title
-from logagg.report.words import Words, weekday_day
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-TRAFFIC = (("calls", "Calls", ""), ("backend_calls", "Backend calls", ""),
-           ("backend_failures", "Backend failures", "bad"))
+from logagg.interfaces import Reader, Store
+from logagg.raw import decompress
+from logagg.record import Chunk, Event, Stream
 
+CONTEXT_LINES = 3
+LINES_MAX = 50
+LINE_CHARS_MAX = 1000
 
-def lines_of(data: Row) -> Sequence[Row]:
-    """The hours of a day, or the days of a week or month."""
-    found: Sequence[Row] = data["hours"] or data["days"]
-    return found
-
-
-def traffic_table(lines: Sequence[Row], words: Words) -> Table:
-    """Each hour or day with its calls, backend calls and backend failures, as numbers with bars."""
-    shown = [(told, tone, [line[stat] for line in lines]) for stat, told, tone in TRAFFIC if _any(lines, stat)]
-    return _barred(f"By local {words.line}", lines, shown, words)
-
-
-def outcome_table(lines: Sequence[Row], name: str, words: Words) -> Table:
-    """What ended well and badly, each hour or day."""
-    shown = [(f"{title(name)} {how}", tone, [line["outcomes"][name][how] for line in lines])
-             for how, tone in (("ok", ""), ("failed", "bad"))]
-    return _barred(f"{title(name)} by {words.line}", lines, shown, words)
+_CHUNKS_HELD = 8
+_RECORD_BYTES = (1 << 14, 1 << 17)
+_AROUND_BYTES = 1 << 13
+_OF_A_CHUNK = frozenset({"long", "line", "mid"})
 
 
-def time_table(lines: Sequence[Row], names: Sequence[str], words: Words) -> Table:
-    """The 95th percentile of each backend's time, each hour or day."""
-    rows = tuple((head, *(Cell(number(line["p95_ms"][name], "distribution", "ms")) for name in names))
-                 for head, line in zip(_heads(lines), lines, strict=True))
-    columns = (Column(words.line.capitalize(), False), *(Column(title(name)) for name in names))
-    return Table(f"95th percentile of times by {words.line}", columns, rows, folded=True)
+class Readings(Protocol):
+    """How a stream is read again (`logagg.search.Readings`)."""
+
+    def reader(self, stream: Stream) -> Reader: ...
+
+    def encoding(self, stream: Stream) -> str: ...
 
 
-def _barred(caption: str, lines: Sequence[Row], shown: Sequence[tuple[str, str, list[int | None]]],
-            words: Words) -> Table:
-    most = [max((n or 0 for n in counts), default=0) for _, _, counts in shown]
-    rows = []
-    for i, head in enumerate(_heads(lines)):
-        cells = (_bar(counts[i], top, tone) for (_, tone, counts), top in zip(shown, most, strict=True))
-        rows.append((head, *cells))
-    columns = (Column(words.line.capitalize(), False), *(Column(told) for told, _, _ in shown))
-    sums = (Cell(number(total(counts))) for _, _, counts in shown)
-    return Table(caption, columns, tuple(rows), total=(Cell(words.unit.capitalize()), *sums), folded=True)
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A record's lines and at most CONTEXT_LINES before and after. `more`: lines left out of it. `raw` False: the bytes
+    are not kept any more, and the lines are the message and exception of the stored event."""
+
+    before: Sequence[str]
+    lines: Sequence[str]
+    after: Sequence[str]
+    more: int = 0
+    raw: bool = True
 
 
-def _bar(n: int | None, most: int, tone: str) -> Cell:
-    share = round(100 * n / most, 1) if n is not None and most else 0.0
-    return Cell(number(n), tone=tone, bar=None if n is None else share)
+class RawLines:
+    """Reads records of one store; not for several threads."""
+
+    def __init__(self, store: Store, readings: Readings) -> None:
+        self._store = store
+        self._readings = readings
+        self._held: OrderedDict[tuple[str, int], tuple[Chunk, bytes]] = OrderedDict()
+
+    def shown(self, event: Event, stream: Stream) -> Shown:
+        """The record of an event as it stands in its log."""
+        found = self._chunk(event.stream, event.offset)
+        if found is None:
+            return _stored(event)
+        chunk, data = found
+        at = event.offset - chunk.start
+        size = self._record_bytes(stream, chunk, data, at)
+        encoding = self._readings.encoding(stream)
+        lines = _lines(data[at : at + min(size, _RECORD_BYTES[-1])], encoding)
+        before = data[max(0, at - _AROUND_BYTES) : at]
+        if at < _AROUND_BYTES and before.count(b"\n") < CONTEXT_LINES and chunk.start:
+            before = self._bytes(event.stream, chunk.start - 1)[-_AROUND_BYTES:] + before
+        after = data[at + size : at + size + _AROUND_BYTES]
+        if at + size + len(after) == len(data) and after.count(b"\n") < CONTEXT_LINES:
+            after += self._bytes(event.stream, chunk.end)[:_AROUND_BYTES]
+        return Shown(_lines(before, encoding)[-CONTEXT_LINES:], lines[:LINES_MAX],
+                     _lines(after, encoding)[:CONTEXT_LINES], max(0, len(lines) - LINES_MAX))
+
+    def _record_bytes(self, stream: Stream, chunk: Chunk, data: bytes, at: int) -> int:
+        """How long the record at `at` is, as the stream's reader sees it; a line where it sees nothing."""
+        reader = self._readings.reader(stream)
+        carry = {key: value for key, value in chunk.carry.items() if key not in _OF_A_CHUNK}
+        line = _line_bytes(data, at)
+        from_at = at if reader.decided(carry) else 0    # a layout is detected from a stream's start
+        for most in (*_RECORD_BYTES, len(data)):
+            end = min(len(data), at + max(most, line))
+            try:
+                starts = reader.read(data[from_at:end], chunk.start + from_at, carry, final=True).starts
+            except Exception:                           # the bytes are a reject "parser_failed"
+                return line
+            following = next((from_at + start for start in starts if from_at + start > at), None)
+            if following is not None:
+                return following - at
+            if end == len(data):
+                break
+        return len(data) - at
+
+    def _bytes(self, stream: str, offset: int) -> bytes:
+        """All bytes of the chunk that holds an offset."""
+        found = self._chunk(stream, offset)
+        return found[1] if found else b""
+
+    def _chunk(self, stream: str, offset: int) -> tuple[Chunk, bytes] | None:
+        """The chunk that holds an offset, with its bytes; None where they are not kept."""
+        for place, (chunk, data) in self._held.items():
+            if place[0] == stream and chunk.start <= offset < chunk.end:
+                self._held.move_to_end(place)
+                return chunk, data
+        for chunk in self._store.chunks(stream=stream, start=offset, end=offset + 1):
+            if chunk.raw:
+                self._held[stream, chunk.start] = chunk, decompress(chunk.raw)
+                if len(self._held) > _CHUNKS_HELD:
+                    self._held.popitem(last=False)
+                return self._held[stream, chunk.start]
+        return None
 
 
-def _any(lines: Sequence[Row], stat: str) -> bool:
-    return any(line[stat] is not None for line in lines)
+def _line_bytes(data: bytes, at: int) -> int:
+    end = data.find(b"\n", at) + 1
+    return (end or len(data)) - at
 
 
-def _heads(lines: Sequence[Row]) -> list[Cell]:
-    say: Callable[[Row, bool], Cell] = _hour if lines and "hour" in lines[0] else _day
-    return [say(line, i > 0 and line.get("hour") == lines[i - 1].get("hour")) for i, line in enumerate(lines)]
+def _lines(data: bytes, encoding: str) -> list[str]:
+    """Whole lines as text, tabs as spaces; a long one is cut."""
+    text = data.decode(encoding, "backslashreplace")
+    return [_cut(line.removesuffix("\r")) for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def _hour(line: Row, again: bool) -> Cell:
-    return Cell(f"{line['hour']:02d}:00", note="again, after the clocks went back" if again else "")
+def _cut(line: str) -> str:
+    short = line if len(line) <= LINE_CHARS_MAX else line[: LINE_CHARS_MAX - 1] + "…"
+    return short.replace("\t", "    ")
 
 
-def _day(line: Row, _: bool) -> Cell:
-    return Cell(weekday_day(date.fromisoformat(line["date"])))
+def _stored(event: Event) -> Shown:
+    text = "\n".join(str(part) for key in ("message", "exception") if (part := event.body.get(key)))
+    lines = [_cut(line) for line in text.split("\n")]
+    return Shown((), lines[:LINES_MAX], (), max(0, len(lines) - LINES_MAX), raw=False)

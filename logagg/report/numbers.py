@@ -89,7 +89,7 @@ def change(now: Number, before: Number, kind: str = "counter", unit: str = "1", 
         return None
     difference = now - before
     if abs(difference) < 1e-9:
-        return Change("=", "no change", "=", "")
+        return Change("=", "no change", "no change", "")
     sign = "+" if difference > 0 else "−"
     amount = f"{abs(difference) * 100:.2f} points" if kind == "ratio" else number(abs(difference), kind, unit)
     text = short = sign + amount

@@ -2,15 +2,15 @@
 HTML. Charts are named here and drawn elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from logagg.report.backends import backend_breakdowns, backend_table
 from logagg.report.chart import Chart, charts
+from logagg.report.course_tables import lines_of, outcome_table, time_table, traffic_table
 from logagg.report.events import Clock, expected_tables, incident_table, timeline_tables
-from logagg.report.lines import lines_of, outcome_table, time_table, traffic_table
 from logagg.report.numbers import Change, change, number, percent, total
 from logagg.report.quality import ledger_tables, source_table
 from logagg.report.tables import (
@@ -18,12 +18,14 @@ from logagg.report.tables import (
     Row,
     Table,
     breakdowns,
+    calm,
     compared,
     knows_week_before,
     measures,
     pair,
     title,
     totals,
+    unjudged,
 )
 from logagg.report.words import Words, heading, words_of
 
@@ -86,6 +88,7 @@ class Page:
     revision: int
     built_at: str
     changes: tuple[Said, ...]
+    unlike: str
     incidents: str
     figures: tuple[Figure, ...]
     sections: tuple[Section, ...]
@@ -96,6 +99,9 @@ def page(data: Mapping[str, Any], specs: Sequence[SectionSpec], figures: Sequenc
     """The page of one report. `figures` names the metrics of the key figures (none: the first of each section);
     `help_of` explains metrics. A metric that no section names stands under "Other metrics"."""
     words = words_of(data["period"])
+    comparable = data["days_seen"]["comparable"]
+    shown = _figures(data, figures or [spec.metrics[0] for spec in specs if spec.metrics])
+    sections = _Sections(data, specs, help_of, words).all()
     return Page(
         name=data["name"],
         words=words,
@@ -107,10 +113,19 @@ def page(data: Mapping[str, Any], specs: Sequence[SectionSpec], figures: Sequenc
         revision=data["revision"],
         built_at=data["built_at"][:16].replace("T", " ") + " UTC",
         changes=tuple(map(_said, data["changes"])),
+        unlike=_unlike(data["days_seen"], words),
         incidents=_incidents(data["incidents"]),
-        figures=tuple(_figures(data, figures or [spec.metrics[0] for spec in specs if spec.metrics])),
-        sections=tuple(_Sections(data, specs, help_of, words).all()),
+        figures=tuple(shown if comparable else map(_calm_figure, shown)),
+        sections=tuple(sections if comparable else map(_calm_section, sections)),
     )
+
+
+def _calm_figure(figure: Figure) -> Figure:
+    return replace(figure, cell=calm(figure.cell))
+
+
+def _calm_section(section: Section) -> Section:
+    return replace(section, tables=tuple(one if isinstance(one, Chart) else unjudged(one) for one in section.tables))
 
 
 def _span(data: Mapping[str, Any]) -> str:
@@ -133,6 +148,13 @@ def _said(row: Row) -> Said:
     assert told is not None     # a change without two numbers is none
     return Said(name, number(row["now"], row["kind"], row["unit"]), number(row["before"], row["kind"], row["unit"]),
                 Change(told.arrow, told.text, told.short, row["tone"]))
+
+
+def _unlike(seen: Row, words: Words) -> str:
+    """Why the period before is no measure, if it is none."""
+    if seen["comparable"]:
+        return ""
+    return f"Records of {seen['previous']:,} of {seen['previous_days']:,} days of the {words.before.lower()} are known"
 
 
 def _incidents(rows: Sequence[Row]) -> str:
@@ -179,7 +201,7 @@ def _backend_figures(backends: Sequence[Row], *, again: bool) -> list[Figure]:
 
 
 class _Sections:
-    """The sections of one page in order: course, incidents, the packs' own, schedule, other metrics, data quality."""
+    """The sections of one page in order: incidents, course, the packs' own, schedule, other metrics, data quality."""
 
     def __init__(self, data: Mapping[str, Any], specs: Sequence[SectionSpec], help_of: Mapping[str, str],
                  words: Words) -> None:
@@ -189,12 +211,10 @@ class _Sections:
         self._charts = {chart.name: chart for chart in charts(data)}
         self._clock = Clock(data["timezone"], data["period"] != "daily")
         self._timelines = timeline_tables(data["timeline"], self._clock)
-        self._expected: dict[str, list[Row]] = {}
-        for row in data["expected"]:
-            self._expected.setdefault(row["metric"], []).append(row)
+        self._expected = list(data["expected"])
 
     def all(self) -> list[Section]:
-        found = [*self._course(), *self._incidents()]
+        found = [*self._incidents(), *self._course()]
         in_backends = {f"{backend['name']}_{what}" for backend in self._backends for what in BACKEND_METRICS}
         shown: set[str] = set()
         place = next((i for i, spec in enumerate(self._specs) if not in_backends.isdisjoint(spec.metrics)), 0)
@@ -208,6 +228,8 @@ class _Sections:
             found += self._backend_section()
         others = list(dict.fromkeys(r["metric"] for r in self._rows if r["metric"] not in shown | in_backends))
         found += self._section("Other metrics", "other", others)
+        if self._expected:
+            found.append(Section("Schedule", "schedule", tuple(expected_tables(self._expected, self._clock))))
         quality = [source_table(self._data["sources"], self._words), *ledger_tables(self._data["ledger"])]
         found.append(Section("Data quality", "quality", tuple(quality), note=_quality(self._data)))
         return found
@@ -215,8 +237,8 @@ class _Sections:
     def _course(self) -> list[Section]:
         if not self._lines:
             return []
-        tables = (*self._chart("traffic"), traffic_table(self._lines, self._words))
-        return [Section(f"By {self._words.line}", "course", tables)]
+        tables: list[Table | Chart] = [*self._chart("traffic"), traffic_table(self._lines, self._words)]
+        return [Section(f"By {self._words.line}", "course", tuple(tables))]
 
     def _incidents(self) -> list[Section]:
         rows = self._data["incidents"]
@@ -227,10 +249,11 @@ class _Sections:
         if not self._backends:
             return []
         names = [backend["name"] for backend in self._backends]
-        times = (*self._chart("times"), time_table(self._lines, names, self._words)) if self._lines else ()
-        tables = (backend_table(self._backends), *times,
-                  *backend_breakdowns(self._rows, self._backends, self._words))
-        return [Section("Backend services", "backends", tables)]
+        tables: list[Table | Chart] = [backend_table(self._backends)]
+        if self._lines:
+            tables += [*self._chart("times"), time_table(self._lines, names, self._words)]
+        tables += backend_breakdowns(self._rows, self._backends, self._words)
+        return [Section("Backend services", "backends", tuple(tables))]
 
     def _section(self, name: str, anchor: str, metrics: Sequence[str]) -> list[Section]:
         """A section of these metrics; none where the report has none of them."""
@@ -250,8 +273,9 @@ class _Sections:
                 found += [*self._chart(f"outcomes-{name}"), outcome_table(self._lines, name, self._words)]
             if metric.removesuffix("_starts") in self._timelines:
                 found.append(self._timelines[metric.removesuffix("_starts")])
-        return found + expected_tables([row for metric in metrics for row in self._expected.get(metric, ())],
-                                       self._clock)
+        mine = [row for row in self._expected if row["metric"] in metrics]
+        self._expected = [row for row in self._expected if row["metric"] not in metrics]
+        return found + expected_tables(mine, self._clock)
 
     def _chart(self, name: str) -> list[Chart]:
         return [self._charts[name]] if name in self._charts else []
@@ -262,7 +286,7 @@ def _quality(data: Mapping[str, Any]) -> str:
     records = sum(source["records"] for source in data["sources"])
     rejects = sum(source["rejects"] for source in data["sources"])
     if not records and not rejects:
-        return f"No source wrote a record in this {words_of(data['period']).unit}."
+        return f"No source wrote a record {words_of(data['period']).during}."
     share = rejects / (records + rejects)
     return (f"{number(records)} records of {number(len(data['sources']))} sources; "
             f"{number(rejects)} entries could not be read ({percent(share)}).")

@@ -51,18 +51,19 @@ class Built:
 
 
 @dataclass
-class Scheduler[R: ScheduledReport]:
+class Scheduler:
     """Builds the reports that are due whenever `run_due` is called; nothing happens between the calls.
 
-    `build` makes one report whole, the archive's pages included. `mail` puts it into the outbox and tells whether
-    there was anyone to send it to; called again for the same revision it must put nothing more. Both may raise
-    StoreUnavailable, which ends `run_due`; after any other error the period is tried again later, the others now.
+    `build` makes a report, named by its configuration, whole: the archive's pages included. `mail` puts it into the
+    outbox and tells whether there was anyone to send it to; called again for the same revision it must put nothing
+    more. Both may raise StoreUnavailable, which ends `run_due`; after any other error the period is tried again
+    later, the others now.
     """
 
     store: Store
-    reports: Sequence[R]
-    build: Callable[[R, Period], BuiltReport]
-    mail: Callable[[R, Period, BuiltReport], bool]
+    reports: Sequence[ScheduledReport]
+    build: Callable[[str, Period], BuiltReport]
+    mail: Callable[[str, Period, BuiltReport], bool]
     clock: Clock
     _waiting: Mapping[str, Waiting] = field(default_factory=dict)
     _holder: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -94,7 +95,7 @@ class Scheduler[R: ScheduledReport]:
             found = self.store.document("schedule", "since")
         return int(found[1]["at_us"]) if found else self.clock.now_us()
 
-    def _take(self, one: Due[R]) -> Built | None:
+    def _take(self, one: Due) -> Built | None:
         """Claim, build, mail and note one period; None where another was faster or it failed."""
         key = key_of(one.report.name, one.period)
         revision, value = self.store.document("period", key) or (0, {})
@@ -105,8 +106,8 @@ class Scheduler[R: ScheduledReport]:
         if not self.store.put_document("period", key, revision, claimed):
             return None
         try:
-            built = self.build(one.report, one.period)
-            mailed = one.mail and self.mail(one.report, one.period, built)
+            built = self.build(one.report.name, one.period)
+            mailed = one.mail and self.mail(one.report.name, one.period, built)
         except StoreUnavailable:
             raise
         except Exception as error:  # whatever it is: one report must not hold up the others, nor the service
@@ -122,7 +123,7 @@ class Scheduler[R: ScheduledReport]:
         if not self.store.put_document("period", key, revision, value):
             log.warning("the report %s took longer than %.0f s and was taken over", key, CLAIM_S)
 
-    def _done(self, one: Due[R], claimed: Mapping[str, Any], built: BuiltReport, mailed: bool) -> dict[str, Any]:
+    def _done(self, one: Due, claimed: Mapping[str, Any], built: BuiltReport, mailed: bool) -> dict[str, Any]:
         return {
             "state": "built", "revision": built.revision, "complete": built.complete, "digest": one.digest,
             "reason": one.reason, "built_at": utc_text(self.clock.now_us()),
@@ -189,8 +190,8 @@ class Waker:
         self._scheduler.shutdown(wait=False)
 
 
-def keep_building[R: ScheduledReport](scheduler: Scheduler[R], wake: threading.Event, stop: threading.Event,
-                                      leads: Callable[[], bool], clock: Clock) -> None:
+def keep_building(scheduler: Scheduler, wake: threading.Event, stop: threading.Event, leads: Callable[[], bool],
+                  clock: Clock) -> None:
     """Build what is due at once and whenever `wake` is set, until `stop` is; only while this process leads."""
     wait_s = 0.0
     while not clock.wait(stop, wait_s):

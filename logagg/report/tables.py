@@ -1,7 +1,7 @@
 """Rows of data.json -> tables of ready texts. Pure; knows no HTML and no store."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -49,6 +49,7 @@ class Table:
     more: int = 0
     folded: bool = False
     total: tuple[Cell, ...] = ()
+    timed: bool = False     #: tells when something happened; mails bring it
 
 
 def title(metric: str) -> str:
@@ -108,6 +109,15 @@ def _against(row: Row, stat: str, again: str) -> tuple[Cell, ...]:
         return cells
     before = compared(row, stat, "week_before")
     return *cells, Cell(before.before, change=before.change, below=True)
+
+
+def unjudged(table: Table) -> Table:
+    """The table without any change called worse or better."""
+    return replace(table, rows=tuple(tuple(map(calm, row)) for row in table.rows))
+
+
+def calm(cell: Cell) -> Cell:
+    return replace(cell, change=replace(cell.change, tone="")) if cell.change else cell
 
 
 def spread_columns(words: Words) -> tuple[Column, ...]:

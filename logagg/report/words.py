@@ -18,13 +18,14 @@ class Words:
     this: str
     before: str
     line: str
+    during: str
     again: str = ""
 
 
 _WORDS = {
-    "daily": Words("Daily report", "day", "This day", "Day before", "hour", "Week before"),
-    "weekly": Words("Weekly report", "week", "This week", "Week before", "day"),
-    "monthly": Words("Monthly report", "month", "This month", "Month before", "day"),
+    "daily": Words("Daily report", "day", "This day", "Day before", "hour", "on this day", "Week before"),
+    "weekly": Words("Weekly report", "week", "This week", "Week before", "day", "in this week"),
+    "monthly": Words("Monthly report", "month", "This month", "Month before", "day", "in this month"),
 }
 
 

@@ -95,6 +95,7 @@ class Follower:
         self.generation = 0                     #: rises when the content turns out to be another
         self.signature: tuple[int, int] | None = None   #: size and time (ns) on disk: of compressed and idle files
         self.remembered = False                 #: see recognise.remember
+        self.lost: dict[str, int] = {}          #: streams whose last bytes were seen here and not committed: their size
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
         self._flushed_size = -1
@@ -124,6 +125,8 @@ class Follower:
                 self.path, why, lost,
             )
             self.left |= {self.stream.id}
+            if lost:
+                self.lost[self.stream.id] = self.size
         self.demote()
 
     def demote(self) -> None:
@@ -133,6 +136,11 @@ class Follower:
         self.examined = self.lines_end = 0
         self._beginning = None
         self._flushed_size = self._wholed_size = -1
+
+    @property
+    def place(self) -> str:
+        """The key of the documents about the file at this path."""
+        return f"{self.source.app}@{self.source.host}:{self.path}"
 
     @property
     def scanning(self) -> bool:
@@ -250,7 +258,7 @@ class Follower:
         assert stream is not None and file is not None
         if self._block_bytes > BLOCK_BYTES_MAX:
             raise SourceError(f"{self.path}: no record ends within {BLOCK_BYTES_MAX} bytes behind {stream.resume}")
-        low = max(0, min(stream.resume, stream.end - WINDOW_BYTES))
+        low = max(0, stream.resume - WINDOW_BYTES)
         data = file.read_at(low, stream.end - low + self._block_bytes)
         reached = low + len(data)
         if not self._still(stream, data, low):
@@ -263,11 +271,8 @@ class Follower:
         quiet_s = now_s - self.grew_s
         whole = final or (at_end and quiet_s >= PARTIAL_S - TICK_S)
         flush = whole or (at_end and quiet_s >= self.source.quiet_ms / 1000 - TICK_S)
-        payload = data[stream.resume - low :]
-        lines_end = stream.resume + payload.rfind(b"\n") + 1
-        reading = Reading(
-            Segment(stream, stream.resume, payload, flush=flush, whole=whole, path=self.path), reached, lines_end
-        )
+        lines_end = max(stream.resume, low + data.rfind(b"\n") + 1)
+        reading = Reading(Segment(stream, low, data, flush=flush, whole=whole, path=self.path), reached, lines_end)
         full = reached - stream.end >= self._block_bytes
         # An unfinished last line goes along: Ingest leaves it, unless it is longer than a record may be.
         if (reached if whole or full else lines_end) <= stream.end:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from logagg.interfaces import Store
+from logagg.ledger import LOST
 from logagg.source.follow import Follower, State
 
 OBSERVE_S = 5.0
@@ -19,13 +20,14 @@ class Observer:
     """The observations of one application on one host."""
 
     def __init__(self, app: str, host: str) -> None:
+        self._app, self._host = app, host
         self._key = f"{app}@{host}"
         self.at_us: int | None = None
         self._paths = 0
         self._begun: tuple[int, list[tuple[Follower, int, int]]] | None = None
         self._written_s: float | None = None
         self._written_at_us: int | None = None
-        self._found: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, dict[str, Any]] | None = None    #: what is written down; None: not asked for yet
 
     def begin(self, now_us: int, followers: Sequence[Follower]) -> None:
         """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for."""
@@ -45,29 +47,45 @@ class Observer:
     def due(self, now_s: float) -> bool:
         return self._written_s is None or now_s - self._written_s >= OBSERVE_S
 
-    def write(self, store: Store, now_us: int, now_s: float, followers: Iterable[Follower]) -> None:
-        """Write down what is new. Raises StoreUnavailable: call again, nothing is forgotten."""
-        self._write_found(store, now_us, followers)
+    def write(self, store: Store, now_us: int, now_s: float, followers: Iterable[Follower], *,
+              all_there: bool = True) -> None:
+        """Write down what is new. `all_there`: no file is left out because it cannot be read now.
+
+        Raises StoreUnavailable: call again, nothing is forgotten.
+        """
+        self._write_found(store, now_us, followers, all_there=all_there)
         if self.at_us is not None and self.at_us != self._written_at_us:
             store.put_document("observation", self._key, None, {"at_us": self.at_us, "paths": self._paths})
             self._written_at_us = self.at_us
         self._written_s = now_s
 
-    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower]) -> None:
+    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower], *, all_there: bool) -> None:
         """Documents "found": for a stream with bytes not committed its size; for other files why they are not read."""
-        now = {key: value for follower in followers for key, value in _found(follower)}
-        for key in self._found.keys() - now.keys():
-            now[key] = {**self._found[key], "size": 0, "reason": ""}
+        followers = list(followers)
+        now = {key: value for follower in followers for key, value in _lost(follower)}
+        now |= {key: value for follower in followers for key, value in found(follower)}
+        if self._found is None:
+            self._found = self._left_behind(store)
+        known = self._found
+        for key in known.keys() - now.keys() if all_there else ():
+            now[key] = _not_found(known[key])
         written = 0
         for key, value in sorted(now.items()):
-            if self._found.get(key) == value or written == FOUND_PER_ROUND_MAX:
+            if known.get(key) == value or written == FOUND_PER_ROUND_MAX:
                 continue
             store.put_document("found", key, None, {**value, "at_us": now_us})
             written += 1
             if value["size"]:
-                self._found[key] = value
+                known[key] = value
             else:
-                self._found.pop(key, None)
+                known.pop(key, None)
+
+    def _left_behind(self, store: Store) -> dict[str, dict[str, Any]]:
+        """What an agent that was killed could not take back: a file may have been read, or have gone, since."""
+        return {key: {name: part for name, part in value.items() if name != "at_us"}
+                for key, value in store.documents("found").items()
+                if value["size"] and value["reason"] != LOST
+                and (value.get("app"), value.get("host")) == (self._app, self._host)}
 
 
 def _passed(follower: Follower, generation: int, size: int) -> bool:
@@ -77,13 +95,39 @@ def _passed(follower: Follower, generation: int, size: int) -> bool:
     return follower.stream is not None and follower.stream.end >= size > 0
 
 
-def _found(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
+def _not_found(value: dict[str, Any]) -> dict[str, Any]:
+    """What becomes of the document of a file that needs none now. Bytes of a stream that nobody has any more stay
+    noted; the ledger counts as lost those of them that are not committed, perhaps from a copy, meanwhile."""
+    return {**value, "size": 0, "reason": ""} if "copy_of" in value else {**value, "reason": LOST}
+
+
+def _lost(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The documents of streams whose last bytes were seen in this file before it was emptied."""
+    for stream, size in follower.lost.items():
+        yield stream, {**_value(follower), "size": size, "reason": LOST}
+
+
+def found(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
     """The key and value of the document that a file needs now, if any."""
-    source, size = follower.source, follower.size
-    value = {"size": size, "path": follower.path, "app": source.app, "host": source.host}
+    value, size = _value(follower), follower.size
     if follower.stream is not None and follower.stream.revision:
         if size > follower.stream.end:
             yield follower.stream.id, {**value, "reason": ""}
     elif size and follower.state is not State.READING:
         reason = follower.reason or "unfinished_first_line"
-        yield f"{source.app}@{source.host}:{follower.path}", {**value, "reason": reason, "copy_of": follower.copy_of}
+        yield follower.place, {**value, "reason": reason, "copy_of": follower.copy_of}
+
+
+def _value(follower: Follower) -> dict[str, Any]:
+    source = follower.source
+    return {"size": follower.size, "path": follower.path, "app": source.app, "host": source.host}
+
+
+def note_found(follower: Follower, store: Store, now_us: int) -> None:
+    """The document "found" of a file that is let go of; what was noted when it could not be read is taken back."""
+    now = dict(found(follower))
+    noted = store.document("found", follower.place)
+    if not now and noted and noted[1]["size"]:
+        now[follower.place] = {**noted[1], "size": 0, "reason": ""}
+    for key, value in now.items():
+        store.put_document("found", key, None, {**value, "at_us": now_us})

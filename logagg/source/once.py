@@ -15,6 +15,7 @@ from logagg.source.backoff import Backoff
 from logagg.source.discover import FileSource, discover
 from logagg.source.files import open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
+from logagg.source.observe import note_found
 from logagg.source.recognise import Holders, recognise, remember
 from logagg.source.tail import BUFFER_BYTES_MAX, Commits
 
@@ -177,6 +178,8 @@ class _Run:
         """Let go of the files that were read to their ends, and tell how far all is."""
         for follower in [f for f in self._active if f.dropped or _is_finished(f)]:
             remember(follower, self._store)
+            if follower.stream is not None or not follower.dropped:
+                note_found(follower, self._store, self._clock.now_us())
             self._active.remove(follower)
             self._account(follower)
             follower.close()

@@ -84,13 +84,13 @@ def remember(follower: Follower, store: Store) -> None:
         return
     disk_bytes, mtime_ns = follower.signature or (0, 0)
     value = {"disk_bytes": disk_bytes, "mtime_ns": mtime_ns, "size": follower.size, "stream": stream}
-    store.put_document("packed", _key(follower), None, value)
+    store.put_document("packed", follower.place, None, value)
     follower.remembered = True
 
 
 def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
     """Whether the file is one that has been read wholly, and has not changed since."""
-    if follower.remembered or (found := store.document("packed", _key(follower))) is None:
+    if follower.remembered or (found := store.document("packed", follower.place)) is None:
         return False
     value = found[1]
     streams = store.streams(id=value["stream"])
@@ -101,10 +101,6 @@ def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
     follower.size, follower.remembered = value["size"], True
     follower.judged = (follower.size, follower.copy_of in holders.by_id)
     return True
-
-
-def _key(follower: Follower) -> str:
-    return f"{follower.source.app}@{follower.source.host}:{follower.path}"
 
 
 def stored_window(store: Store, stream: Stream, offset: int) -> str | None:

@@ -69,6 +69,7 @@ class Roster:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
         self.failing.add(follower.source)
         self._notices.begin((follower.source, follower.path), f"{error}; trying again every second")
+        follower.demote()  # What is at its path when it is opened next may be the same file: no stream has left.
         self._drop(follower)
         self.followers.remove(follower)
 

@@ -234,20 +234,24 @@ class Agent:
     def _of(self, app: str, host: str) -> list[Follower]:
         return [f for f in self._roster.followers if (f.source.app, f.source.host) == (app, host)]
 
+    def _failing(self) -> set[tuple[str, str]]:
+        return {(source.app, source.host) for source in self._roster.failing}
+
     def _begin_observations(self, now_us: int) -> None:
-        failing = {(source.app, source.host) for source in self._roster.failing}
+        failing = self._failing()
         for key, observer in self._observers.items():
-            if key in failing:
-                observer.spoil()
-            else:
+            if key not in failing:
                 observer.begin(now_us, self._of(*key))
 
     def _observe(self, now_s: float, *, final: bool) -> None:
+        failing = self._failing()
         for key, observer in self._observers.items():
+            if key in failing:
+                observer.spoil()
             observer.check()
             if final or observer.due(now_s):
                 followers = self._of(*key)
-                observer.write(self._store, self._clock.now_us(), now_s, followers)
+                observer.write(self._store, self._clock.now_us(), now_s, followers, all_there=key not in failing)
                 for follower in followers:
                     remember(follower, self._store)
 

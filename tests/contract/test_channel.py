@@ -12,7 +12,7 @@ from logagg.notify.email import EmailChannel
 from logagg.notify.smtp import Limits
 from tests.smtpd import Server
 
-SECRET = "korrekt-Pferd-9"      # noqa: S105
+SECRET = "korrekt-Pferd-9"
 
 NOTE = Notification("ops@example.com", "A subject", "A text\n", "<p>A text</p>", "<one@example.com>",
                     1_700_000_000_000_000)

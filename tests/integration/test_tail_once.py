@@ -10,6 +10,7 @@ import zstandard
 
 from logagg.clock import StepClock
 from logagg.errors import StoreUnavailable
+from logagg.ledger import ledger
 from logagg.source.discover import FileSource
 from logagg.source.once import Once, read_once
 from tests.tailing import NOW_US, Bench, MemoryIngest, MemoryStore
@@ -73,6 +74,22 @@ def test_second_time_reads_nothing(tmp_path: Path) -> None:
     (tmp_path / "b.old").write_text("banner\n" + lines("b", 600))
     run.read()
     assert run.contents() == ["banner\n" + lines("a", 500), "banner\n" + lines("b", 600)]
+
+
+def test_copies_and_waiting_files_are_in_the_ledger(tmp_path: Path) -> None:
+    """What is not read is noted with its reason, and taken back once it is read."""
+    (tmp_path / "a.log").write_text("banner\n" + lines("a", 500))
+    (tmp_path / "b.log").write_text("banner\n")
+    (tmp_path / "c.part").write_bytes((tmp_path / "a.log").read_bytes()[:2000])
+    run = Run(tmp_path)
+    run.read()
+    rows = {Path(row["path"]).name: row for row in ledger(run.store, 0)["streams"]}  # type: ignore[arg-type]
+    assert (rows["b.log"]["reason"], rows["b.log"]["pending"]) == ("too_short", 7)
+    assert rows["c.part"]["dropped"] == {"copy": 2000}
+    (tmp_path / "b.log").write_text("banner\n" + lines("b", 5))
+    run.read()
+    (row,) = [row for row in ledger(run.store, 0)["streams"] if row["path"].endswith("b.log")]  # type: ignore[arg-type]
+    assert (row["committed"], row["pending"]) == (len("banner\n" + lines("b", 5)), 0)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -3,6 +3,10 @@
 import random
 from pathlib import Path
 
+import pytest
+
+from logagg.errors import SourceError
+from logagg.source.files import PlainFile
 from logagg.source.tail import Agent
 from tests.tailing import Bench
 
@@ -69,3 +73,37 @@ def test_many_large_files_are_read_in_bounded_memory(tmp_path: Path) -> None:
     bench.settle(3)
     assert sorted(bench.contents()) == sorted(lines(f"{i}", 40_000) for i in range(12))
     assert bench.ingest.buffered_max <= 9 << 20
+
+
+def test_a_read_error_hides_nothing_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file cannot be read no observation is claimed, what it lacks stays pending, and afterwards it goes on."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1\n2\n")
+    bench.settle(8)
+    observed_us = bench.store.kept["observation", "app@host"]["at_us"]
+
+    def broken(file: PlainFile, offset: int, size: int) -> bytes:
+        raise SourceError(f"{file.path}: reading at {offset} failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "read_at", broken)
+        bench.write("a.log", "3\n")
+        failing_us = bench.clock.now_us()
+        bench.settle(12)
+    assert observed_us <= bench.store.kept["observation", "app@host"]["at_us"] < failing_us
+    bench.settle(8)
+    assert bench.contents() == ["1\n2\n3\n"]
+    assert bench.store.kept["observation", "app@host"]["at_us"] > failing_us
+
+
+def test_notes_of_a_killed_agent_are_taken_back(tmp_path: Path) -> None:
+    """What was noted as found and not read is not pending for ever because the agent that noted it was killed."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "unfinished")
+    bench.settle(1)
+    assert bench.store.kept["found", f"app@host:{tmp_path / 'a.log'}"]["size"] == 10
+    bench.restart(kill=True)
+    bench.write("a.log", " no more\n")
+    bench.settle(8)
+    assert bench.contents() == ["unfinished no more\n"]
+    assert bench.store.kept["found", f"app@host:{tmp_path / 'a.log'}"]["size"] == 0

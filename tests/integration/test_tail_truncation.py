@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from logagg.ledger import ledger
 from tests.tailing import Bench
 
 
@@ -58,7 +59,7 @@ def test_emptied_while_the_agent_is_down(tmp_path: Path) -> None:
 
 
 def test_what_was_lost_is_said(tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
-    """Bytes that were seen and then emptied before they could be committed are counted in a message."""
+    """Bytes that were seen and then emptied before they could be committed are counted in a message and the ledger."""
     bench = Bench(tmp_path)
     bench.write("a.log", "1\n2\n")
     bench.settle()
@@ -68,3 +69,28 @@ def test_what_was_lost_is_said(tmp_path: Path, caplog) -> None:  # type: ignore[
     (tmp_path / "a.log").write_bytes(b"")
     bench.settle()
     assert any("6 bytes of the old content had been seen and not committed" in m for m in caplog.messages)
+    bench.store.down = False
+    bench.write("a.log", "6\n")
+    bench.settle(20)
+    row, _ = ledger(bench.store, 0)["streams"]  # type: ignore[arg-type]
+    assert (row["found"], row["committed"], row["pending"], row["dropped"]) == (10, 4, 0, {"lost": 6})
+
+
+def test_what_a_copy_still_has_is_not_lost(tmp_path: Path) -> None:
+    """The ledger forgets the loss when the bytes turn up in a copy and are committed from there."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 100))
+    bench.settle()
+    bench.store.down = True
+    bench.write("a.log", lines("late", 50))
+    bench.settle()
+    copy = (tmp_path / "a.log").read_bytes()
+    (tmp_path / "a.log").write_bytes(b"")
+    bench.settle()
+    bench.store.down = False
+    bench.settle(20)
+    assert ledger(bench.store, 0)["totals"]["dropped"] == {"lost": len(lines("late", 50))}  # type: ignore[arg-type]
+    (tmp_path / "a.log.1").write_bytes(copy)
+    bench.settle(8)
+    assert bench.contents() == [copy.decode()]
+    assert ledger(bench.store, 0)["totals"]["dropped"] == {}  # type: ignore[arg-type]

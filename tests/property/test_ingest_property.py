@@ -1,5 +1,7 @@
 """However the bytes of a stream come in, the store ends with the same events, counts and partials."""
 
+from unittest.mock import patch
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +29,16 @@ RECORD_BYTES_MAX = 2048
 Seen = tuple[list[Event], Counts, dict[int, dict[str, dict[str, Stat]]]]
 
 
-def read(content: bytes, cuts: list[tuple[int, bool]], layout: str | None) -> Seen:
-    """Offer `content` in the pieces that end at `cuts` (offset, quiet then?) and at its end."""
+def read(content: bytes, cuts: list[tuple[int, bool]], layout: str | None, lines_max: int = 20_000) -> Seen:
+    """Offer `content` in the pieces that end at `cuts` (offset, quiet then?) and at its end.
+
+    Ingest reads `lines_max` lines at once.
+    """
+    with patch("logagg.ingest.PIECE_LINES_MAX", lines_max):
+        return read_pieces(content, cuts, layout)
+
+
+def read_pieces(content: bytes, cuts: list[tuple[int, bool]], layout: str | None) -> Seen:
     store = MemoryStore()
     reader = LayoutReader(layout, record_bytes_max=RECORD_BYTES_MAX)
     pipeline = Pipeline(reader, NoClaims(), MetricSet(), keep="all", record_bytes_max=RECORD_BYTES_MAX)
@@ -57,8 +67,9 @@ def cases(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, bool]]]:
 
 
 @settings(max_examples=150, deadline=None, print_blob=True)
-@given(cases(), st.sampled_from(["%d %-5p [%t] %c - %m%n", None]))
-def test_pieces_do_not_matter(case: tuple[bytes, list[tuple[int, bool]]], layout: str | None) -> None:
-    """Cut anywhere, with and without pauses, with a new process for each piece, with and without a known layout."""
+@given(cases(), st.sampled_from(["%d %-5p [%t] %c - %m%n", None]), st.sampled_from([1, 3, 20_000]))
+def test_pieces_do_not_matter(case: tuple[bytes, list[tuple[int, bool]]], layout: str | None, lines_max: int) -> None:
+    """Cut anywhere, with and without pauses, with a new process for each piece, with and without a known layout, and
+    however many lines are read at once."""
     content, cuts = case
-    assert read(content, cuts, layout) == read(content, [], layout)
+    assert read(content, cuts, layout, lines_max) == read(content, [], layout)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
+from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
 from logagg.interfaces import Batch, Claims, Committed
 from logagg.raw import decompress
 from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.source.identity import new_stream
+from logagg.source.identity import WINDOW_BYTES, new_stream
 from logagg.store.memory import MemoryStore
 
 LAYOUT = "%d{ISO8601} %p %c - %m%n"
@@ -151,6 +151,18 @@ def test_windows_survive_a_restart(store: MemoryStore, stream: Stream) -> None:
     assert (state.head, state.windows, state.end_window) == (at_once.head, at_once.windows, at_once.end_window)
 
 
+def test_windows_when_the_stored_bytes_are_gone(store: MemoryStore, stream: Stream) -> None:
+    """A segment that begins before the stream's end gives the end's window its bytes, though they have expired."""
+    content = b"".join(map(line, range(300)))
+    at_once = offer(Ingest(MemoryStore(), lambda s: pipeline()), stream, 0, content, flush=True).stream
+    state = offer(Ingest(store, lambda s: pipeline()), stream, 0, content[:-300]).stream
+    store.fold({}, store.unfolded(10))
+    assert store.expire(raw_before_us=1 << 60)["chunks"] == 1
+    low = state.resume - WINDOW_BYTES
+    state = offer(Ingest(store, lambda s: pipeline()), state, low, content[low:], flush=True).stream
+    assert (state.end, state.end_window, state.windows) == (len(content), at_once.end_window, at_once.windows)
+
+
 class Counting(MemoryStore):
     """Notes how many events each transaction holds."""
 
@@ -171,6 +183,50 @@ def test_transactions_are_bounded() -> None:
     Ingest(store, lambda stream: pipeline()).commit([Segment(s, 0, content, True) for s in streams])
     assert sum(store.sizes) == 24_000
     assert max(store.sizes) <= TRANSACTION_EVENTS_MAX
+
+
+class Noting(LayoutReader):
+    """Notes for each block that it reads how many transactions there had been."""
+
+    def __init__(self, store: Counting) -> None:
+        super().__init__(LAYOUT)
+        self._store = store
+        self.written: list[int] = []
+
+    def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
+        self.written.append(len(self._store.sizes))
+        return super().read(block, base, carry, final=final)
+
+
+def test_memory_is_bounded() -> None:
+    """The events of a group's later streams are made only when those of its earlier ones are written."""
+    store = Counting()
+    reader = Noting(store)
+    one = replace(pipeline(), reader=reader)
+    content = b"".join(map(line, range(6000)))
+    streams = [new_stream("app", "host", f"/logs/{i}.log", str(i).encode(), 0) for i in range(4)]
+    Ingest(store, lambda stream: one).commit([Segment(s, 0, content, False) for s in streams])
+    assert reader.written == [0, 0, 1, 2]
+
+
+def test_short_lines() -> None:
+    """A segment of very many lines is written in several transactions, to its end, and quietly with its last record."""
+    store = Counting()
+    stream = new_stream("app", "host", "/logs/a.log", b"x", 0)
+    content = b"x\n" * (3 * PIECE_LINES_MAX + 5)
+    outcome = offer(Ingest(store, lambda stream: pipeline()), stream, 0, content, flush=True)
+    assert outcome.stream.end == len(content)
+    assert len(store.sizes) == 4
+    assert max(store.sizes) <= PIECE_LINES_MAX
+    assert sum(store.sizes) == 3 * PIECE_LINES_MAX + 5
+
+
+def test_many_lines_of_one_record(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """A record with more lines than are read at once is read whole."""
+    content = line(0) + b"x\n" * (PIECE_LINES_MAX + 5) + line(1)
+    assert offer(ingest, stream, 0, content, flush=True).stream.end == len(content)
+    assert [len(message) for message in messages(store)][1:] == [len("message 1")]
+    assert messages(store)[0].endswith("x\nx")
 
 
 class Breaking:

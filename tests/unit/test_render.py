@@ -12,30 +12,46 @@ import pytest
 
 from logagg.clock import StepClock
 from logagg.packs import load_packs
-from logagg.report.build import BuiltReport, build_report
+from logagg.report.build import BuiltReport, build_report, stored_pictures
+from logagg.report.chart import charts
+from logagg.report.draw import Drawn
+from logagg.report.mail import built_mail
 from logagg.report.numbers import change, duration, number, percent, size, worse_when
 from logagg.report.page import page
 from logagg.report.render import render
 from logagg.report.tables import title
-from logagg.report.visible import visible
+from logagg.visible import visible
 from tests.conftest import ROOT
-from tests.report_days import PACK, ZONE, counter, day, two_days
+from tests.report_days import PACK, RULES, ZONE, Sketcher, counter, day, eventful, two_days
 from tests.rolled import Rolled
 
 GOLDEN = ROOT / "tests" / "golden" / "report"
 DAY = day("2026-11-01")     # 25 hours
 
 
-def golden_report(out: Path) -> BuiltReport:
+def golden_report(out: Path, kind: str = "daily") -> BuiltReport:
     """The report that the golden files hold; `scripts/golden.py --write` writes them."""
-    return build_report(two_days(DAY).store(), name="operations", period="daily", date=DAY.first, timezone=ZONE,
-                        packs=[PACK], metrics=[], out=out, base=Path("/demo"), clock=StepClock(DAY.to_us))
+    return build_report(eventful(DAY).store(), name="operations", period=kind, date=DAY.first, timezone=ZONE,
+                        packs=[PACK], metrics=[], out=out, base=Path("/demo"), clock=StepClock(DAY.to_us),
+                        rules=RULES, artist=Sketcher())
+
+
+def golden_files(out: Path) -> dict[str, bytes]:
+    """Every golden file as it is made now: a day of 25 hours, its week, and the day's mail."""
+    found = {}
+    for kind in ("daily", "weekly"):
+        report = golden_report(out, kind)
+        found |= {f"{kind}.json": report.path_json.read_bytes(), f"{kind}.html": report.path_html.read_bytes()}
+        if kind == "daily":
+            subject, text, html, _ = built_mail(report.path_html.parent, [PACK], "https://logs.example.com")
+            found |= {"mail.txt": f"{subject}\n\n{text}".encode(), "mail.html": html.encode()}
+    return found
 
 
 def built(tmp_path: Path, rolled: Rolled, metrics: Any = ()) -> str:
     report = build_report(rolled.store(), name="operations", period="daily", date=DAY.first, timezone=ZONE,
                           packs=[PACK], metrics=metrics, out=tmp_path, base=Path("/demo"),
-                          clock=StepClock(DAY.to_us))
+                          clock=StepClock(DAY.to_us), artist=Sketcher())
     return report.path_html.read_text(encoding="utf-8")
 
 
@@ -66,11 +82,10 @@ class Elements(HTMLParser):
         return [attrs for name, attrs in self.found if name == tag]
 
 
-@pytest.mark.parametrize("name", ["data.json", "index.html"])
+@pytest.mark.parametrize("name", ["daily.json", "daily.html", "weekly.json", "weekly.html", "mail.txt", "mail.html"])
 def test_golden(tmp_path: Path, name: str) -> None:
-    """A day of 25 hours gives these bytes, numbers and page (scripts/golden.py --write after a wanted change)."""
-    report = golden_report(tmp_path)
-    assert (report.path_html.parent / name).read_text("utf-8") == (GOLDEN / name).read_text("utf-8")
+    """These rollups give these bytes: numbers, pages and mail (scripts/golden.py --write after a wanted change)."""
+    assert golden_files(tmp_path)[name].decode() == (GOLDEN / name).read_text("utf-8")
 
 
 def test_self_contained(tmp_path: Path) -> None:
@@ -144,11 +159,13 @@ def test_the_first_day(tmp_path: Path) -> None:
 
 
 def test_page_is_a_function_of_data(tmp_path: Path) -> None:
-    """The page can be made again from data.json alone, to the byte."""
+    """The page can be made again from data.json and the charts' files alone, to the byte."""
     report = golden_report(tmp_path)
     data = json.loads(report.path_json.read_text())
     helps = {metric.name: metric.help for metric in PACK.metrics}
-    assert render(page(data, PACK.sections, PACK.figures, helps)) == report.path_html.read_text()
+    drawn = Drawn(stored_pictures(report.path_html.parent, charts(data)))
+    assert len(drawn.pictures) == 3
+    assert render(page(data, PACK.sections, PACK.figures, helps), drawn) == report.path_html.read_text()
 
 
 @pytest.mark.parametrize(("shown", "expected"), [
@@ -219,7 +236,8 @@ def test_the_call_centre_pack(tmp_path: Path) -> None:
     """Every metric of the call-centre pack has its place on the page, and none is left to "Other metrics"."""
     [pack] = load_packs(["callcenter"])
     report = build_report(two_days(DAY).store(), name="operations", period="daily", date=DAY.first, timezone=ZONE,
-                          packs=[pack], metrics=[], out=tmp_path, base=Path("/demo"), clock=StepClock(DAY.to_us))
+                          packs=[pack], metrics=[], out=tmp_path, base=Path("/demo"), clock=StepClock(DAY.to_us),
+                          artist=Sketcher())
     text = report.path_html.read_text(encoding="utf-8")
     data = json.loads(report.path_json.read_text(encoding="utf-8"))
     assert [one["name"] for one in data["backends"]] == ["das", "esp", "mti", "appointment", "outage"]

@@ -1,0 +1,293 @@
+"""Rules at work: after each fold, which incidents begin, go on and end; writes them and tells the notifier.
+
+`evaluate` is a step that may be cut off anywhere and begun again: incidents follow from the counters and from how far
+the sources were read, so the same is found again, under the same ids. An incident is written before the notifier is
+told, and that it was told is written after; the notifier sees the same news twice at most as the same message.
+
+One engine at a time writes to a store (the aggregator's lease sees to that). Where two do, for a moment, one of them
+finds a document moved, forgets what it knew, and begins again with the next step.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from logagg.alert.changes import Changes, Progress, Range, first_minute
+from logagg.alert.evidence import Evidence
+from logagg.alert.incident import Incident, Incidents, Moved, is_open, to_tell, us_of, utc_text
+from logagg.alert.minutes import Minutes
+from logagg.alert.rule import Rule, counters
+from logagg.alert.watch import Lives, Watch
+from logagg.clock import Clock
+from logagg.errors import ConfigError
+from logagg.interfaces import Store
+from logagg.rollup.metric import RECORDS, MetricSet
+from logagg.rollup.partial import MINUTE_US
+from logagg.rollup.window import FIRST_MINUTE
+
+log = logging.getLogger(__name__)
+
+SLICE_MINUTES = 1440
+EARLY_MINUTES = 1440
+"""How far back an event fires a rule while its source is not wholly read yet; what is older waits until it is."""
+
+SAVE_S = 30.0
+OPEN_MAX = 1000
+"""Label sets of one rule that may be firing at once; more are a mistake in the rule's `by`, and are not stored."""
+
+
+class Notifier(Protocol):
+    """Whoever tells people."""
+
+    def notify(self, incident: Mapping[str, Any]) -> None:
+        """Take charge of telling that `incident` is in its state, firing or resolved; durable when it returns. Being
+        told the same again must change nothing. KeyError: a channel is not there (any more)."""
+        ...
+
+
+@dataclass
+class _Run:
+    """A rule's way through its ranges; `at` is the minute that is evaluated next."""
+
+    watch: Watch
+    ranges: list[Range]
+    at: int = 0
+    start: int = 0
+    lives: Lives = field(default_factory=Lives)
+    stored: list[Incident] = field(default_factory=list)
+    found: dict[str, Incident] = field(default_factory=dict)
+
+
+class Engine:
+    """Evaluates `rules` over a store. `sources` are those (app, host) that are configured: they count as not read
+    until they are observed. `metrics` must collect the rules' counters. What is detected more than `age_max_s` after
+    it happened is late: stored, not told."""
+
+    def __init__(self, store: Store, rules: Sequence[Rule], metrics: MetricSet, sources: Sequence[tuple[str, str]], *,
+                 notifier: Notifier, clock: Clock, age_max_s: float) -> None:
+        self._store = store
+        self._rules = {rule.name: rule for rule in rules}
+        self._sources = sources
+        self._notifier = notifier
+        self._clock = clock
+        self._age_max_us = round(age_max_s * 1e6)
+        self._metrics = [metric.name for metric in counters(rules)]
+        if missing := [name for name in self._metrics if name not in metrics]:
+            raise ConfigError([f"counter {name} is not collected; expected the rules' counters among the metrics"
+                               for name in missing])
+        self._evidence = Evidence(store)
+        self._incidents = Incidents(store)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew with what is stored."""
+        self._watches: dict[str, Watch] = {}
+        self._saved: dict[str, dict[str, Any]] = {}
+        self._saved_s = self._clock.monotonic_s()
+        self._changes = Changes(self._store)
+        self._minutes = Minutes(self._store, self._metrics)
+        self._incidents.reset()
+        self._settled: object = None
+
+    def evaluate(self) -> list[Incident]:
+        """Find what has changed since the last call; the incidents that were written, oldest first. Cheap where
+        nothing has changed. Raises StoreUnavailable, after which the next call does the rest."""
+        if not self._rules:
+            return []
+        try:
+            return self._evaluate()
+        except Moved as error:
+            log.warning("%s; looking again", error)
+            self._forget()
+            return []
+        except BaseException:
+            self._forget()
+            raise
+
+    def _evaluate(self) -> list[Incident]:
+        now_us = self._clock.now_us()
+        now = now_us // MINUTE_US
+        progress = self._changes.read(now)
+        written = [] if self._watches else self._start(progress, now)
+        state = (progress.read_to, progress.unfolded)
+        if progress.changed or state != self._settled:
+            self._minutes.forget(progress.changed)
+            written += self._run(progress, now_us)
+            self._changes.done(progress, now)
+            self._settled = state if not any(not watch.complete for watch in self._watches.values()) else None
+        self._save()
+        return written
+
+    # --- beginning and keeping --------------------------------------------------------------------------------------
+
+    def _start(self, progress: Progress, now: int) -> list[Incident]:
+        """Take up what was remembered; end the incidents of rules that are gone; tell what was not told."""
+        remembered = self._store.documents("rule")
+        for name, rule in self._rules.items():
+            blank = {"since": FIRST_MINUTE if progress.fresh else now}
+            self._watches[name] = Watch(rule, remembered.get(name) or blank, self._sources)
+            if name not in remembered:
+                self._save_watch(name)
+            else:
+                self._saved[name] = remembered[name]
+        ended = []
+        for value in self._incidents.unfinished(now):
+            if is_open(value) and not self._is_watched(value):
+                ended.append({**value, "state": "resolved", "resolved_at": utc_text(now * MINUTE_US),
+                              "reason": "the rule was removed or watches something else now"})
+            else:
+                self._tell(value)
+        return self._write(ended)
+
+    def _is_watched(self, value: Incident) -> bool:
+        rule = self._rules.get(value["rule"])
+        return rule is not None and rule.type == value["type"] and set(rule.by) == value["labels"].keys()
+
+    def _save(self) -> None:
+        """Write down what is remembered: at once where a rule can or cannot tell any more, else now and then."""
+        if self._clock.monotonic_s() - self._saved_s < SAVE_S:
+            for name, watch in self._watches.items():
+                if watch.unknown != self._saved[name].get("unknown"):
+                    self._save_watch(name)
+            return
+        for name in self._watches:
+            self._save_watch(name)
+        self._changes.save()
+        self._saved_s = self._clock.monotonic_s()
+
+    def _save_watch(self, name: str) -> None:
+        value = self._watches[name].remembered()
+        if value != self._saved.get(name):
+            self._store.put_document("rule", name, None, value)
+            self._saved[name] = value
+
+    # --- evaluating -------------------------------------------------------------------------------------------------
+
+    def _run(self, progress: Progress, now_us: int) -> list[Incident]:
+        """Evaluate what each rule has to, a day at a time for all rules, so that each minute is read once."""
+        now = now_us // MINUTE_US
+        early_from = now - EARLY_MINUTES
+        floor = self._floor()
+        runs = []
+        for watch in self._watches.values():
+            if ranges := watch.ranges(progress, self._counted_from(watch, progress), floor, now):
+                runs.append(_Run(watch, ranges))
+        written: list[Incident] = []
+        for run in runs:
+            self._enter(run)
+        while active := [run for run in runs if run.ranges]:
+            start = min(run.at for run in active)
+            for run in active:
+                end = self._end(run, now)
+                until = min(start + SLICE_MINUTES, end)
+                if run.at < until:
+                    run.found |= run.watch.advance(run.lives, self._minutes, self._evidence, run.at, until, early_from,
+                                                   now_us)
+                    run.at = until
+                if run.at >= end or self._is_settled(run):
+                    written += self._finish(run, early_from, now_us)
+            self._minutes.forget([(FIRST_MINUTE, start - 2 * SLICE_MINUTES)])
+        for watch in self._watches.values():
+            watch.done()
+        return written
+
+    def _floor(self) -> int:
+        """The freeze horizon: what is older may have expired in part, and stays as it was evaluated."""
+        document = self._store.document("horizon", "freeze")
+        return max(FIRST_MINUTE, int(document[1]["minute"])) if document else FIRST_MINUTE
+
+    def _counted_from(self, watch: Watch, progress: Progress) -> int | None:
+        """From where on the rule's events are counted: the first minute of its counters; where it watches for what
+        does not come, that from which on its applications' records, and any rule's events, are there."""
+        if watch.rule.type != "absent":
+            return first_minute(self._store, [one.name for one in watch.rule.counters()]) if watch.is_new() else None
+        earlier = progress.changed[0][0] if progress.changed else None
+        if watch.is_new() or watch.known_from is None or (earlier is not None and earlier < watch.known_from):
+            counted = first_minute(self._store, self._metrics)
+            recorded = first_minute(self._store, [RECORDS.name], sorted(watch.apps()) or None)
+            known = counted is not None and recorded is not None
+            watch.known_from = max(counted or 0, recorded or 0, watch.since) if known else None
+        return watch.known_from
+
+    def _end(self, run: _Run, now: int) -> int:
+        """Where the run ends: nothing is known of what comes later."""
+        return min(max(run.ranges[-1][1], run.watch.end() + 1), now + EARLY_MINUTES)
+
+    def _enter(self, run: _Run) -> None:
+        """Begin with the run's first range, at least where the last one ended."""
+        run.at = run.start = max(run.at, run.ranges[0][0])
+        run.stored = self._incidents.of(run.watch.rule.name, run.start - SLICE_MINUTES)
+        run.lives = run.watch.carried(run.stored, run.start)
+        run.found = {}
+
+    def _is_settled(self, run: _Run) -> bool:
+        """Whether all that comes later is as it was: the range is behind, nothing is open, nor was when it was
+        evaluated before."""
+        rule = run.watch.rule
+        margin = max(rule.window + rule.hold, (rule.within or 0) + 1, 1500 if rule.due is not None else 0)
+        if run.at < run.ranges[0][1] + margin or not run.lives.idle():
+            return False
+        return not any(value["state"] != "merged" and run.watch.spans(value, run.at) for value in run.stored)
+
+    def _finish(self, run: _Run, early_from: int, now_us: int) -> list[Incident]:
+        """Write what the range has made, and go on to the next one that is not behind already."""
+        found = {key: self._kept(value, now_us) for key, value in run.found.items()}
+        gone = list(run.watch.obsolete(run.stored, found, run.start, run.at, early_from, now_us))
+        written = self._write([*found.values(), *gone])
+        run.ranges = [(start, end) for start, end in run.ranges[1:] if end > run.at]
+        if run.ranges:
+            self._enter(run)
+        return written
+
+    # --- writing and telling ----------------------------------------------------------------------------------------
+
+    def _kept(self, value: Incident, now_us: int) -> Incident:
+        """An incident with what does not follow from the data: when it was found, and what was told of it."""
+        known = self._incidents.known(value["id"])
+        value = dict(value)
+        if known:
+            value |= {key: known[key] for key in ("handed", "detected_at")}
+        if known and known["fired_at"]:
+            value["late"] = known["late"]
+        elif value["fired_at"]:
+            value["late"] = now_us - us_of(value["fired_at"]) > self._age_max_us
+            value["detected_at"] = utc_text(now_us)
+        return value
+
+    def _write(self, values: Sequence[Incident]) -> list[Incident]:
+        """Write those that differ from what is stored, and tell of them."""
+        changed = [value for value in sorted(values, key=lambda value: str(value["id"]))
+                   if self._incidents.known(value["id"]) != value]
+        changed = self._bounded(changed)
+        self._incidents.expect([value["id"] for value in changed if is_open(value) or to_tell(value)])
+        for value in changed:
+            self._incidents.put(value)
+            self._tell(value)
+        return changed
+
+    def _bounded(self, changed: list[Incident]) -> list[Incident]:
+        kept, fresh = [], 0
+        for value in changed:
+            if self._incidents.known(value["id"]) is None and is_open(value):
+                fresh += 1
+                if fresh > OPEN_MAX:
+                    continue
+            kept.append(value)
+        if fresh > OPEN_MAX:
+            log.warning("rule %s fires for %d label sets at once; %d are kept: choose other fields in its `by`",
+                        changed[0]["rule"], fresh, OPEN_MAX)
+        return kept
+
+    def _tell(self, value: Incident) -> None:
+        """Tell the notifier what it does not know of an incident, and write down that it does."""
+        for state in to_tell(value):
+            said = {**value, "state": state}
+            if state == "firing":
+                said |= {"resolved_at": None, "reason": value["because"]}
+            try:
+                self._notifier.notify(said)
+            except KeyError as error:
+                log.warning("incident %s cannot be sent: there is no channel %s", value["id"], error)
+            value = {**value, "handed": [*value["handed"], state]}
+            self._incidents.put(value)
