@@ -4,10 +4,10 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from logagg.alert.rule import counters
 from logagg.clock import Clock, SystemClock
 from logagg.config import Config, SourceConfig
 from logagg.errors import ConfigError, StoreUnavailable
@@ -15,7 +15,6 @@ from logagg.grammar.events import Classifiers
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
-from logagg.lease import Lease
 from logagg.own import own_files
 from logagg.record import Stream
 from logagg.rollup.fold import Folder, FoldResult
@@ -26,12 +25,14 @@ from logagg.source.once import Once, read_once
 from logagg.source.tail import Agent
 from logagg.source.watch import open_watcher
 from logagg.store import open_store
+from logagg.together import Work, run_together
+
+if TYPE_CHECKING:
+    from logagg.aggregator import Aggregator
 
 log = logging.getLogger(__name__)
 
-ROLES = ("agent", "aggregator")
-FOLD_S = 0.25
-FOLD_REST_FACTOR = 4
+ROLES = ("agent", "aggregator", "web")
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""
@@ -51,7 +52,8 @@ class App:
     def __init__(self, config: Config, *, clock: Clock | None = None, read_only: bool = False) -> None:
         self.config = config
         self.clock = clock or SystemClock()
-        self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics])
+        self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics,
+                                  *counters(config.rules)])
         self._read_only = read_only
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
@@ -80,12 +82,16 @@ class App:
     def ingest_sources(self, progress: Progress | None = None) -> IngestReport:
         """Read what all configured sources have now, once, and fold it."""
         tell = progress or (lambda what, done, total: None)
-        read = read_once(
-            [file_source(source, own_files(self.config)) for source in self.config.sources], self.store, self.ingest(), clock=self.clock,
-            progress=lambda done, total: tell("read", done, total),
-        )
+        read = read_once(self._file_sources(), self.store, self.ingest(), clock=self.clock,
+                         progress=lambda done, total: tell("read", done, total))
         folded = self.folder().fold_all(lambda result: tell("fold", result.chunks, 0))
         return IngestReport(read, folded)
+
+    def _file_sources(self) -> list[FileSource]:
+        """The files of all sources, without those that logagg writes itself."""
+        own = own_files(self.config)
+        return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
+                for source in self.config.sources]
 
     def ingest(self) -> Ingest:
         """An Ingest for the streams of the configured sources."""
@@ -121,27 +127,9 @@ class App:
 
         An error that no retry mends stops all, and is raised.
         """
-        failed: list[BaseException] = []
-        works = {"agent": self._follow, "aggregator": self._aggregate}
         self._wait_for_store(stop)
-        ends = {role: threading.Event() for role in ROLES if role in roles}
-
-        def guarded(role: str) -> None:
-            try:
-                works[role](ends[role])
-            except BaseException as error:
-                failed.append(error)
-                stop.set()
-
-        threads = {role: threading.Thread(target=guarded, args=(role,), name=role) for role in ends}
-        for thread in threads.values():
-            thread.start()
-        stop.wait()
-        for role, thread in threads.items():
-            ends[role].set()
-            thread.join()
-        if failed:
-            raise failed[0]
+        works: dict[str, Work] = {"agent": self._follow, "aggregator": self._aggregate, "web": self._serve}
+        run_together({role: works[role] for role in ROLES if role in roles}, stop)
 
     def _wait_for_store(self, stop: threading.Event) -> None:
         """Open the store; while it is out of reach, try again."""
@@ -157,37 +145,21 @@ class App:
     def _follow(self, stop: threading.Event) -> None:
         if stop.is_set():
             return
-        sources = [file_source(source, own_files(self.config)) for source in self.config.sources]
-        Agent(sources, self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
+        Agent(self._file_sources(), self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
+
+    def aggregator(self) -> "Aggregator":
+        from logagg.aggregator import Aggregator
+
+        return Aggregator(self.config, self.store, self.metrics, self.clock, self._committed)
 
     def _aggregate(self, stop: threading.Event) -> None:
-        """Lead, if no other process does: fold what comes in, as soon as it is committed.
+        self.aggregator().run(stop)
 
-        Folding takes at most a fifth of the time, so that reading is not held up.
-        """
-        folder, lease = self.folder(), Lease(self.store, self.clock)
-        backoff = Backoff(random.Random())
-        rest_s = 0.0
-        while not self.clock.wait(stop, rest_s):
-            self.clock.wait(self._committed, FOLD_S)
-            self._committed.clear()
-            start_s = self.clock.monotonic_s()
-            try:
-                folded = lease.hold() and folder.fold().chunks
-                backoff.reset()
-                rest_s = FOLD_REST_FACTOR * (self.clock.monotonic_s() - start_s) if folded else 0.0
-            except StoreUnavailable as error:
-                rest_s = backoff.next_s()
-                log.warning("folding: %s; trying again", error)
-        with suppress(StoreUnavailable):
-            if lease.hold():
-                folder.fold()
-            lease.release()
+    def _serve(self, stop: threading.Event) -> None:
+        from logagg.api.server import serve
 
-
-def file_source(source: SourceConfig, own: Sequence[str] = ()) -> FileSource:
-    """The files of a source; `own` are logagg's files, which are never read."""
-    return FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
+        serve(self.config, self.store, self.metrics, stop, clock=self.clock,
+              started=lambda address: log.info("the live page is at %s", address))
 
 
 class Service:

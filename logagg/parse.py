@@ -140,9 +140,9 @@ def _records(path: str, read: Read, parsing: Parsing) -> Iterator[Iterator[dict[
 
 
 def _whole_lines(data: bytes, record_bytes_max: int) -> bytes:
-    """Up to the last line end; all of a line that is longer than a record may be."""
+    """Up to the last line end; with an unfinished line that is longer than a record may be."""
     cut = data.rfind(b"\n") + 1
-    return data if cut == 0 and len(data) > record_bytes_max else data[:cut]
+    return data if len(data) - cut > record_bytes_max else data[:cut]
 
 
 def _rows(batch: Batch, classifier: Classifier, stream: Stream) -> Iterator[dict[str, Any]]:

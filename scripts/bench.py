@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How fast logagg is, stage by stage, and against peers on the same lines in the same run.
 
-    scripts/bench.py                 one million lines, five runs a stage (a quarter of an hour)
-    scripts/bench.py --quick         a tenth of that, three runs
+    scripts/bench.py                 half a million lines, five runs a stage (a quarter of an hour)
+    scripts/bench.py --quick         a fifth of that, three runs
     scripts/bench.py --json FILE     the figures as JSON too
     scripts/bench.py --require-peers fail where a peer is not installed
 
@@ -295,7 +295,7 @@ def main() -> int:
     if options.require_peers and (absent := bench_peers.absent()):
         sys.exit(f"not installed: {', '.join(absent)}; as root: apt-get install mtail syslog-ng-core "
                  "syslog-ng-mod-mongodb")
-    repeat = 50 if options.quick else 500
+    repeat = 50 if options.quick else 250
     with tempfile.TemporaryDirectory(prefix="logagg-bench-") as name:
         folder = Path(name)
         what = make_log(folder / "bench.log", repeat)

@@ -7,7 +7,7 @@ It reads `logs/` line by line with regular expressions of its own, and compares,
 extra):
 
     truth     truth.json: totals, by day, records, rejects, incidents; each incident must be visible in the rollups
-    reports   every number in every reports/*/daily/*/r*/data.json
+    reports   every number in every reports/*/*/*/r*/data.json: days, and weeks and months if any were built
     rollups   every row of `logagg export rollups`, for minute, hour, day, week and month
 
 Exit status: 0 all numbers agree, 1 with the first differences. Percentiles of more than 1000 values may differ by 1 %;
@@ -89,15 +89,21 @@ class Comparison:
 # ---- reports ---------------------------------------------------------------------------------------------------------
 
 
-class Daily:
-    """What data.json has to say about one local day."""
+class Period:
+    """What data.json has to say about one local day, week or month."""
 
-    def __init__(self, recount: Recount, day: date) -> None:
-        self.start, self.end = first_minute(day), first_minute(day + timedelta(days=1))
+    def __init__(self, recount: Recount, first: date, after: date) -> None:
+        self._recount, self.first, self.after = recount, first, after
+        self.start, self.end = first_minute(first), first_minute(after)
         group = lambda minute: self.start if self.start <= minute < self.end else None  # noqa: E731
         self.rows = {metric: {labels: values for (labels, _), values in recount.grouped(metric, group).items()}
                      for metric in (*COUNTERS, *DISTRIBUTIONS)}
         self.seen = any(self.rows.values())     # else its counts are not zero, but unknown
+
+    def minutes(self, metric: str) -> list[list[int]]:
+        """The minutes of the period at which each label set of a metric was seen."""
+        return [[minute for minute in minutes if self.start <= minute < self.end]
+                for minutes in self._recount.values[metric].values()]
 
     def values(self, metric: str) -> list[int]:
         return [value for values in self.rows[metric].values() for value in values]
@@ -148,22 +154,44 @@ def ratio(part: int, whole: int) -> Row:
             "p99": None, "value": part / whole if whole else None}
 
 
-def check_report(check: Comparison, recount: Recount, path: Path) -> None:
+FIRST = {   # kind: a day, n -> the first day of the period that is n after the day's own
+    "daily": lambda day, n: day + timedelta(days=n),
+    "weekly": lambda day, n: day + timedelta(days=7 * n - day.weekday()),
+    "monthly": lambda day, n: date(day.year + (day.month - 1 + n) // 12, (day.month - 1 + n) % 12 + 1, 1),
+}
+
+
+def period(recount: Recount, kind: str, day: date, n: int = 0) -> Period:
+    return Period(recount, FIRST[kind](day, n), FIRST[kind](day, n + 1))
+
+
+def check_report(check: Comparison, recount: Recount, path: Path, *, complete: bool = True) -> None:
     """Every number of one data.json."""
     data = json.loads(path.read_text())
-    day = date.fromisoformat(data["date"])
-    now, before = Daily(recount, day), Daily(recount, day - timedelta(days=1))
-    head = {"period": "daily", "timezone": ZONE.key, "from": utc(now.start), "to": utc(now.end), "complete": True,
-            "incomplete_because": []}
+    day, kind = date.fromisoformat(data["date"]), path.parts[-4]
+    now, before = period(recount, kind, day), period(recount, kind, day, -1)
+    head = {"date": now.first.isoformat(), "period": kind, "timezone": ZONE.key, "from": utc(now.start),
+            "to": utc(now.end), "complete": complete}
+    if complete:
+        head["incomplete_because"] = []
     for name, value in head.items():
         check.same("reports: head", f"{day} {name}", data[name], value)
-    check_metrics(check, day, data["metrics"], now, before)
+    then = {"previous": before}
+    if kind == "daily":
+        then["week_before"] = period(recount, kind, day, -7)
+    check_metrics(check, day, data["metrics"], now, then)
     for name in BACKENDS.values():
         [found] = [row for row in data["backends"] if row["name"] == name]
-        check.rows("reports: backends", {f"{day} {name}": found, f"{day} {name} previous": found["previous"]},
-                   {f"{day} {name}": now.backend(name), f"{day} {name} previous": before.backend(name)})
+        check.rows("reports: backends",
+                   {f"{day} {name}": found, **{f"{day} {name} {key}": found[key] for key in then}},
+                   {f"{day} {name}": now.backend(name),
+                    **{f"{day} {name} {key}": of.backend(name) for key, of in then.items()}})
     check.same("reports: backends", f"{day} how many", len(data["backends"]), len(BACKENDS))
-    check.rows("reports: hours", {f"{day} {row['from']}": row for row in data["hours"]}, hour_rows(recount, day, now))
+    for lines, length in (("hours", timedelta(hours=1)), ("days", timedelta(days=1))):
+        expected = line_rows(recount, now, length) if (lines == "hours") == (kind == "daily") else {}
+        check.rows(f"reports: {lines}", {f"{day} {row['from']}": row for row in data[lines]}, expected)
+    check_changes(check, day, data, now, before)
+    check_timeline(check, day, data["timeline"], now, recount)
     check.rows("reports: sources", {f"{day} {row['app']}@{row['host']}": row for row in data["sources"]},
                source_rows(day, now, before))
     check.rows("reports: ledger", {(row["host"], row["app"], row["path"]): row for row in data["ledger"]}, {
@@ -173,44 +201,86 @@ def check_report(check: Comparison, recount: Recount, path: Path) -> None:
     })
 
 
-def check_metrics(check: Comparison, day: date, found: list[Row], now: Daily, before: Daily) -> None:
-    """One row over all labels and one per set of labels of this day or the day before, each with the day before."""
-    these, those = now.metric_rows(), before.metric_rows()
+def check_metrics(check: Comparison, day: date, found: list[Row], now: Period, then: dict[str, Period]) -> None:
+    """One row over all labels and one per set of labels of this period or the one before, each with those of `then`."""
+    these, those = now.metric_rows(), {key: of.metric_rows() for key, of in then.items()}
     rows = {(row["metric"], tuple(sorted(row["labels"].items()))): row for row in found}
     check.same("reports: metrics", f"{day} rows twice", len(found) - len(rows), 0)
     check.same("reports: metrics", f"{day} order", [(row["metric"], str_labels(row["labels"])) for row in found],
                sorted((row["metric"], str_labels(row["labels"])) for row in found))
-    keys = these.keys() | those.keys()
-    for which, side, of in (("", these, now), (" previous", those, before)):
+    keys = these.keys() | those["previous"].keys()
+    for which, side, of in (("", these, now), *((key, those[key], then[key]) for key in then)):
         check.rows("reports: metrics",
-                   {f"{day} {key}{which}": row["previous"] if which else row for key, row in rows.items()},
-                   {f"{day} {key}{which}": side.get(key) or of.nothing(key[0]) for key in keys})
+                   {f"{day} {key} {which}": row[which] if which else row for key, row in rows.items()},
+                   {f"{day} {key} {which}": side.get(key) or of.nothing(key[0]) for key in keys})
 
 
 def str_labels(labels: dict[str, str]) -> str:
     return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def hour_rows(recount: Recount, day: date, daily: Daily) -> dict[str, Row]:
-    """One row for each local hour: 24, or 23 or 25 where the clocks change."""
-    found: dict[str, Row] = {}
-    counts = {metric: Counter(dict.fromkeys(range(daily.start, daily.end, 60), 0)) for metric in COUNTERS}
-    for metric, rows in recount.values.items():
-        for minutes in rows.values():
-            for minute, values in minutes.items():
-                if metric in COUNTERS and daily.start <= minute < daily.end:
-                    counts[metric][minute // 60 * 60] += len(values)
-    for start in range(daily.start, daily.end, 60):
-        found[f"{day} {utc(start)}"] = {
-            "hour": datetime.fromtimestamp(start * 60, ZONE).hour, "to": utc(start + 60),
-            "calls": counts["calls"][start],
-            "backend_calls": sum(counts[f"{name}_calls"][start] for name in BACKENDS.values()),
-            "backend_failures": sum(counts[f"{name}_failures"][start] for name in BACKENDS.values()),
-        }
-    return found
+def line_rows(recount: Recount, of: Period, length: timedelta) -> dict[str, Row]:
+    """One row for each local hour (24, or 23 or 25 where the clocks change) or each local day."""
+    if length == timedelta(hours=1):
+        bounds = [(start, start + 60) for start in range(of.start, of.end, 60)]
+        heads: list[Row] = [{"hour": datetime.fromtimestamp(start * 60, ZONE).hour} for start, _ in bounds]
+    else:
+        dates = [of.first + timedelta(days=n) for n in range((of.after - of.first).days)]
+        bounds = [(first_minute(day), first_minute(day + length)) for day in dates]
+        heads = [{"date": day.isoformat()} for day in dates]
+    line_of = {minute: i for i, (start, end) in enumerate(bounds) for minute in range(start, end)}
+    values = {metric: recount.grouped(metric, line_of.get) for metric in (*COUNTERS, *DISTRIBUTIONS)}
+
+    def all_of(metric: str, i: int) -> list[int]:
+        return [value for (_, line), found in values[metric].items() if line == i for value in found]
+
+    return {f"{of.first} {utc(start)}": {
+        **heads[i], "to": utc(end),
+        "calls": len(all_of("calls", i)) if of.seen else None,
+        "backend_calls": sum(len(all_of(f"{name}_calls", i)) for name in BACKENDS.values()) if of.seen else None,
+        "backend_failures": sum(len(all_of(f"{name}_failures", i)) for name in BACKENDS.values()) if of.seen else None,
+        "outcomes": {"payments": {how: len(all_of(f"payments_{how}", i)) if of.seen else None
+                                  for how in ("ok", "failed")}},
+        "p95_ms": Percentiles({name: numbers(f"{name}_time", all_of(f"{name}_time", i))["p95"]
+                               for name in BACKENDS.values()}),
+    } for i, (start, end) in enumerate(bounds)}
 
 
-def source_rows(day: date, now: Daily, before: Daily) -> dict[str, Row]:
+class Percentiles(dict[str, Any]):
+    """Percentiles by backend; equal to others within the error that those of many values may have."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dict) and self.keys() == other.keys() and all(
+            mine == other[name] or (None not in (mine, other[name])
+                                    and abs(mine - other[name]) <= abs(mine) * RELATIVE_ERROR_MAX)
+            for name, mine in self.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def check_changes(check: Comparison, day: date, data: Row, now: Period, before: Period) -> None:
+    """What is said to have changed has these two values, and of how many days there are records."""
+    these, those = now.metric_rows(), before.metric_rows()
+    for change in data["changes"]:
+        key = (change["metric"], ())
+        check.row("reports: changes", f"{day} {change['metric']}", {"value": change["now"], "was": change["before"]},
+                  {"value": these[key][change["stat"]], "was": those[key][change["stat"]], "#": 0}
+                  if change["stat"] == "value" else {"#": 0})
+    for key, of in (("this", now), ("previous", before)):
+        days = {local_date(minute) for minutes in of.minutes("records") for minute in minutes}
+        check.same("reports: changes", f"{day} days seen, {key}", data["days_seen"][key], len(days))
+
+
+def check_timeline(check: Comparison, day: date, found: list[Row], now: Period, recount: Recount) -> None:
+    """Each minute with starts and stops of VIP servers."""
+    expected = {f"{day} {utc(minute)} {what} {host}": {"count": count, "to": utc(minute + 1)}
+                for (event, host, minute), count in recount.events.items()
+                for what in ("start", "stop") if event == f"vip_{what}" and now.start <= minute < now.end}
+    check.rows("reports: timeline",
+               {f"{day} {row['from']} {row['what']} {row['labels']['host']}": row for row in found}, expected)
+
+
+def source_rows(day: date, now: Period, before: Period) -> dict[str, Row]:
     """Records by level, and rejects, of each source of this day or the day before."""
     found: dict[str, Row] = {}
     for daily in (before, now):
@@ -345,6 +415,9 @@ def main() -> int:
         check.same("reports: head", "days", sorted({path.parts[-3] for path in paths}), truth["days"])
         for path in paths:
             check_report(check, recount, path)
+        for path in sorted((arguments.demo / "reports").glob("*/*ly/*/r*/data.json")):
+            if path not in paths:   # a week or month may reach beyond the demo
+                check_report(check, recount, path, complete=json.loads(path.read_text())["complete"])
     if "rollups" in wanted:
         for step in ("minute", "hour", "day", "week", "month"):
             seen = check_rollups(check, recount, step, exported(arguments.demo, truth, step))

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,22 @@ LINES = (
 )
 
 
+@cache
+def _config() -> Config:
+    """Read once: grammars take their time."""
+    return replace(loads(_CONFIG, Path("logagg.toml")), timezone="UTC")
+
+
 class Web:
     """A folder with logs, the application, and a client to it. `web` is what [web] says."""
 
     def __init__(self, folder: Path, **web: Any) -> None:
         self.folder = folder
         self.clock = StepClock(instant_us(NOW, "UTC"))
-        config = loads(_CONFIG, folder / "logagg.toml")
-        self.config: Config = replace(config, timezone="UTC", web=WebConfig(**web))
+        sources = tuple(replace(one, paths=tuple(str(folder / Path(path).name) for path in one.paths))
+                        for one in _config().sources)
+        self.config: Config = replace(_config(), folder=folder, archive_path=folder / "reports", sources=sources,
+                                      web=WebConfig(**web))
         self.store = MemoryStore(self.clock)
         self.app = App(self.config, clock=self.clock)
         self.app._store = self.store

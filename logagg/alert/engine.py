@@ -9,13 +9,14 @@ finds a document moved, forgets what it knew, and begins again with the next ste
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, Protocol
 
 from logagg.alert.changes import Changes, Progress, Range, first_minute
 from logagg.alert.evidence import Evidence
-from logagg.alert.incident import Incident, Incidents, Moved, is_open, to_tell, us_of, utc_text
+from logagg.alert.incident import Incident, Incidents, Moved, is_open, to_tell, us_of
 from logagg.alert.minutes import Minutes
 from logagg.alert.rule import Rule, counters
 from logagg.alert.watch import Lives, Watch
@@ -25,6 +26,7 @@ from logagg.interfaces import Store
 from logagg.rollup.metric import RECORDS, MetricSet
 from logagg.rollup.partial import MINUTE_US
 from logagg.rollup.window import FIRST_MINUTE
+from logagg.times import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ EARLY_MINUTES = 1440
 """How far back an event fires a rule while its source is not wholly read yet; what is older waits until it is."""
 
 SAVE_S = 30.0
+KEPT_MINUTES = 180
+"""How much of the counters stays in memory between two steps."""
+
 OPEN_MAX = 1000
 """Label sets of one rule that may be firing at once; more are a mistake in the rule's `by`, and are not stored."""
 
@@ -110,12 +115,15 @@ class Engine:
         now = now_us // MINUTE_US
         progress = self._changes.read(now)
         written = [] if self._watches else self._start(progress, now)
+        for watch in self._watches.values():
+            watch.look(progress, now)
         state = (progress.read_to, progress.unfolded)
         if progress.changed or state != self._settled:
             self._minutes.forget(progress.changed)
             written += self._run(progress, now_us)
             self._changes.done(progress, now)
-            self._settled = state if not any(not watch.complete for watch in self._watches.values()) else None
+            done = [watch.done() for watch in self._watches.values()]
+            self._settled = state if all(done) else None
         self._save()
         return written
 
@@ -134,7 +142,7 @@ class Engine:
         ended = []
         for value in self._incidents.unfinished(now):
             if is_open(value) and not self._is_watched(value):
-                ended.append({**value, "state": "resolved", "resolved_at": utc_text(now * MINUTE_US),
+                ended.append({**value, "state": "resolved", "resolved_at": rfc3339(now * MINUTE_US),
                               "reason": "the rule was removed or watches something else now"})
             else:
                 self._tell(value)
@@ -170,8 +178,10 @@ class Engine:
         early_from = now - EARLY_MINUTES
         floor = self._floor()
         runs = []
+        counted = cache(lambda: first_minute(self._store, self._metrics))
         for watch in self._watches.values():
-            if ranges := watch.ranges(progress, self._counted_from(watch, progress), floor, now):
+            self._see_beginning(watch, progress, counted)
+            if ranges := watch.ranges(progress, partial(self._counted_from, watch), floor):
                 runs.append(_Run(watch, ranges))
         written: list[Incident] = []
         for run in runs:
@@ -187,9 +197,8 @@ class Engine:
                     run.at = until
                 if run.at >= end or self._is_settled(run):
                     written += self._finish(run, early_from, now_us)
-            self._minutes.forget([(FIRST_MINUTE, start - 2 * SLICE_MINUTES)])
-        for watch in self._watches.values():
-            watch.done()
+            self._minutes.forget([(FIRST_MINUTE, start - SLICE_MINUTES - 60)])
+        self._minutes.forget([(FIRST_MINUTE, now - KEPT_MINUTES)])
         return written
 
     def _floor(self) -> int:
@@ -197,18 +206,22 @@ class Engine:
         document = self._store.document("horizon", "freeze")
         return max(FIRST_MINUTE, int(document[1]["minute"])) if document else FIRST_MINUTE
 
-    def _counted_from(self, watch: Watch, progress: Progress) -> int | None:
-        """From where on the rule's events are counted: the first minute of its counters; where it watches for what
-        does not come, that from which on its applications' records, and any rule's events, are there."""
-        if watch.rule.type != "absent":
-            return first_minute(self._store, [one.name for one in watch.rule.counters()]) if watch.is_new() else None
+    def _see_beginning(self, watch: Watch, progress: Progress, counted: Callable[[], int | None]) -> None:
+        """Find from where on a rule can tell that something did not come: from the first record of the applications
+        that write it, if rules were counted then."""
         earlier = progress.changed[0][0] if progress.changed else None
-        if watch.is_new() or watch.known_from is None or (earlier is not None and earlier < watch.known_from):
-            counted = first_minute(self._store, self._metrics)
-            recorded = first_minute(self._store, [RECORDS.name], sorted(watch.apps()) or None)
-            known = counted is not None and recorded is not None
-            watch.known_from = max(counted or 0, recorded or 0, watch.since) if known else None
-        return watch.known_from
+        if watch.rule.type != "absent" or not (watch.is_new() or (
+                earlier is not None and (watch.known_from is None or earlier < watch.known_from))):
+            return
+        first, recorded = counted(), first_minute(self._store, [RECORDS.name], sorted(watch.apps()) or None)
+        known = first is not None and recorded is not None
+        watch.known_from = max(first or 0, recorded or 0, watch.since) if known else None
+
+    def _counted_from(self, watch: Watch) -> int | None:
+        """The first minute that a rule has to look at."""
+        if watch.rule.type == "absent":
+            return watch.known_from
+        return first_minute(self._store, [one.name for one in watch.rule.counters()])
 
     def _end(self, run: _Run, now: int) -> int:
         """Where the run ends: nothing is known of what comes later."""
@@ -252,7 +265,7 @@ class Engine:
             value["late"] = known["late"]
         elif value["fired_at"]:
             value["late"] = now_us - us_of(value["fired_at"]) > self._age_max_us
-            value["detected_at"] = utc_text(now_us)
+            value["detected_at"] = rfc3339(now_us)
         return value
 
     def _write(self, values: Sequence[Incident]) -> list[Incident]:

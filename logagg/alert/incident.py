@@ -1,9 +1,10 @@
 """Incidents as they are stored: small documents of kind "incident", whose keys begin with their time.
 
-{"id", "rule", "type", "labels", "severity", "state": "pending" | "firing" | "resolved", "pending_at", "fired_at",
+{"id", "rule", "type", "labels", "severity", "help", "state": "pending" | "firing" | "resolved", "pending_at", "fired_at",
 "resolved_at" (RFC 3339 in UTC, or null), "detected_at" (when the engine found it), "value", "threshold", "unit",
-"late": bool, "reason" (of its state), "because" (why it fires), "summary", "event_from", "event_to", "first", "last" (public rows of the first and the last
-record behind it, or null), "send": [channels], "handed": [what the notifier was told: "firing", "resolved"]}
+"late": bool, "reason" (of its state), "because" (why it fires), "summary", "event_from", "event_to", "first", "last"
+(public rows of the first and the last record behind it, or null), "send": [channels],
+"handed": [what the notifier was told: "firing", "resolved"]}
 
 Data that arrives out of order can show that an incident began in an earlier minute, and so has another id. The one
 with the old id then has the state "merged", "merged_into" with the new id, and no fired_at: it counts nowhere.
@@ -11,7 +12,6 @@ with the old id then has the state "merged", "merged_into" with the new id, and 
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,8 @@ from logagg.alert.words import clock_text, minutes_text
 from logagg.errors import StoreError
 from logagg.interfaces import Store
 from logagg.rollup.partial import MINUTE_US
+from logagg.times import rfc3339
+from logagg.visible import visible
 
 KIND = "incident"
 OPEN_KEY = ":open"
@@ -34,14 +36,8 @@ class Moved(StoreError):
     """Somebody else has written this incident: what is known of the incidents is to be read again."""
 
 
-def utc_text(ts_us: int) -> str:
-    """Microseconds as RFC 3339 in UTC, with as many digits as they need: none, three or six."""
-    digits = "seconds" if ts_us % 1_000_000 == 0 else "milliseconds" if ts_us % 1000 == 0 else "microseconds"
-    return (_EPOCH + timedelta(microseconds=ts_us)).replace(tzinfo=None).isoformat(timespec=digits) + "Z"
-
-
 def us_of(text: str) -> int:
-    """The microseconds of a time as `utc_text` writes it."""
+    """The microseconds of a time as `rfc3339` writes it."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -96,10 +92,9 @@ def reason_of(rule: Rule, reading: Reading) -> str:
 
 
 def summary_of(rule: Rule, labels: dict[str, str], reason: str) -> str:
-    """One line: the rule, its labels' values, why. What cannot be printed is replaced."""
-    values = ", ".join(labels[name] for name in rule.by if labels.get(name))
-    text = f"{rule.name} ({values}): {reason}" if values else f"{rule.name}: {reason}"
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    """One line: the rule, its labels' values, why. What cannot be seen is marked."""
+    values = ", ".join(visible(labels[name], 100) for name in rule.by if labels.get(name))
+    return f"{rule.name} ({values}): {reason}" if values else f"{rule.name}: {reason}"
 
 
 def begun(rule: Rule, labels: str, minute: int, reading: Reading, now_us: int) -> Incident:
@@ -109,8 +104,8 @@ def begun(rule: Rule, labels: str, minute: int, reading: Reading, now_us: int) -
     limit, unit = threshold(rule)
     return {
         "id": incident_id(rule.name, labels, minute), "rule": rule.name, "type": rule.type, "labels": fields,
-        "severity": rule.severity, "state": "pending", "pending_at": utc_text(minute * MINUTE_US), "fired_at": None,
-        "resolved_at": None, "detected_at": utc_text(now_us), "value": value_of(rule, reading), "threshold": limit,
+        "severity": rule.severity, "help": rule.help, "state": "pending", "pending_at": rfc3339(minute * MINUTE_US), "fired_at": None,
+        "resolved_at": None, "detected_at": rfc3339(now_us), "value": value_of(rule, reading), "threshold": limit,
         "unit": unit, "late": False, "reason": reason, "because": reason, "summary": summary_of(rule, fields, reason),
         "event_from": None, "event_to": None, "first": None, "last": None, "send": list(rule.send or ()), "handed": [],
     }
@@ -201,10 +196,3 @@ def to_tell(incident: Incident) -> list[str]:
     return [one for one in what if one not in said]
 
 
-def incidents(store: Store, from_us: int | None = None, to_us: int | None = None) -> Iterator[Incident]:
-    """The incidents that began in [from, to), by time, without those that were merged into others."""
-    start = "" if from_us is None else key_time(-(-from_us // MINUTE_US))
-    end = None if to_us is None else key_time(-(-to_us // MINUTE_US))
-    for value in store.documents(KIND, start=start, end=end).values():
-        if value.get("state") != "merged":
-            yield value

@@ -64,7 +64,7 @@ def life(readings: Iterable[Reading], state: State, hold: int, until: int) -> It
         if state.phase == "pending" and (matured < reading.at or (matured == reading.at and reading.holds)):
             yield (state := _held(state, hold)), Change("held", matured, state.since, _at(last or reading, matured))
         before = state
-        state, reason = step(state, reading.holds, reading.at, hold)
+        state, reason = step(state, reading.says(state.phase == "firing"), reading.at, hold)
         last = reading
         if state != before:
             yield state, Change(reason, reading.at, before.since or state.since, reading)

@@ -5,13 +5,13 @@ what was open before. So a range can be evaluated again at any time (more data, 
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from logagg.alert.changes import Progress, Range, Source
 from logagg.alert.evidence import Evidence
-from logagg.alert.incident import Incident, began, begun, is_open, summary_of, threshold, us_of, utc_text, value_of
+from logagg.alert.incident import Incident, began, begun, is_open, summary_of, threshold, us_of, value_of
 from logagg.alert.incident import reason_of as reason_of_reading
 from logagg.alert.minutes import Counting, Minutes
 from logagg.alert.rule import Rule
@@ -19,6 +19,7 @@ from logagg.alert.state import IDLE, Change, State, life
 from logagg.alert.window import Counts, absence_readings, lookback, merged, threshold_readings
 from logagg.rollup.partial import MINUTE_US, labels_json
 from logagg.rollup.window import LAST_MINUTE
+from logagg.times import rfc3339
 
 GONE_MINUTES = 7 * 1440
 """A source that is configured nowhere here, and was not read for so much longer than others, holds up nothing."""
@@ -60,8 +61,8 @@ class Watch:
                 "unknown": self.unknown}
 
     def is_new(self) -> bool:
-        """Whether there may be a group of label sets that was never evaluated."""
-        return not self.complete or any(group not in self.complete for group in self._now_complete)
+        """Whether nothing was evaluated yet over minutes that are complete."""
+        return not self.complete
 
     def spans(self, incident: Incident, at: int) -> bool:
         """Whether an incident reaches from before a minute to behind it."""
@@ -74,27 +75,30 @@ class Watch:
 
     # --- which minutes ----------------------------------------------------------------------------------------------
 
-    def ranges(self, progress: Progress, first: int | None, floor: int, now: int) -> list[Range]:
-        """What has to be evaluated: what has changed, and what has become complete. `first`: where counting began."""
+    def ranges(self, progress: Progress, first: Callable[[], int | None], floor: int) -> list[Range]:
+        """What has to be evaluated: what has changed, and what has become complete; for a group of label sets that
+        never was, from `first` on, where counting began."""
         self._now_complete = dict(self._completeness(progress))
         grown = []
         for group, until in self._now_complete.items():
-            if group not in self.complete and first is not None:
-                grown.append((first, until))
-            elif until > self.complete.get(group, 0):
-                grown.append((self.complete.get(group, 0), until))
+            before = self.complete.get(group)
+            if before is None:
+                before = first()
+            if before is not None and until > before:
+                grown.append((before, until))
         self._apps = self.apps()
-        self._say_unknown(progress, now)
         start = max(self.since, floor)
         return merged([(max(a, start), b) for a, b in (*progress.changed, *grown)])
 
-    def done(self) -> None:
-        """The ranges are evaluated, and their incidents stored."""
-        if self.rule.type == "absent" and self._apps and self.apps() != self._apps:
-            self.complete = {}      # another application writes the event: what is known, and from when, has changed
-            return
+    def done(self) -> bool:
+        """The ranges are evaluated, and their incidents stored. Whether that was all: another application that writes
+        what the rule waits for changes what is known, and from when."""
+        if self.rule.type == "absent" and self.apps() != self._apps:
+            self.complete = {}
+            return False
         self.complete = {group: max(until, self.complete.get(group, 0))
                          for group, until in self._now_complete.items() if until > 0}
+        return True
 
     def end(self) -> int:
         """The minute up to which anything is complete."""
@@ -129,7 +133,8 @@ class Watch:
     def complete_of(self, labels: str) -> int:
         return self._now_complete.get(self._group(json.loads(labels)) if self._grouped else "", 0)
 
-    def _say_unknown(self, progress: Progress, now: int) -> None:
+    def look(self, progress: Progress, now: int) -> None:
+        """See whether the rule can tell what is now."""
         behind = sorted(f"{app}@{host}" for app, host in self._relevant(progress)
                         if now - progress.read_to.get((app, host), -GONE_MINUTES) > UNKNOWN_MINUTES
                         and ((app, host) in self._configured
@@ -186,8 +191,8 @@ class Watch:
                                      LAST_MINUTE if self.known_from is None else self.known_from)
                     if rule.type == "absent" else
                     threshold_readings(rule, counts, start, end, complete, early_from))
-        state, value = lives.states.get(labels, IDLE), lives.open.get(labels)
-        for state, change in life(readings, state, rule.hold, min(complete, end)):
+        before, value = lives.states.get(labels, IDLE), lives.open.get(labels)
+        for state, change in life(readings, before, rule.hold, min(complete, end)):
             if change is None:
                 continue
             value = self._changed(value, labels, change, counts, evidence, now_us)
@@ -210,7 +215,7 @@ class Watch:
         if change.reason in ("fired", "held"):
             return self._fired(value, labels, change, counts, evidence)
         if change.reason == "ended_early":
-            return {**value, "state": "resolved", "resolved_at": utc_text(change.at * MINUTE_US),
+            return {**value, "state": "resolved", "resolved_at": rfc3339(change.at * MINUTE_US),
                     "reason": "it did not hold for long enough to fire"}
         if change.reason == "resolved":
             return self._resolved(value, labels, change, evidence)
@@ -234,24 +239,24 @@ class Watch:
                 crossing = evidence.nth(rule, labels, reading.minute, max(1, int(rule.above) + 1 - earlier))
                 fired_us = crossing[0] if crossing else fired_us
         reason = reason_of_reading(rule, reading)
-        fired = utc_text(fired_us)
+        fired = rfc3339(fired_us)
         return {**value, "state": "firing", "fired_at": fired,
                 "pending_at": value["pending_at"] if rule.hold else fired,
                 "value": value_of(rule, reading), "reason": reason, "because": reason,
                 "summary": summary_of(rule, value["labels"], reason),
-                "event_from": utc_text(bounds[0]), "event_to": utc_text(bounds[1]),
+                "event_from": rfc3339(bounds[0]), "event_to": rfc3339(bounds[1]),
                 "first": first[1] if first else None, "last": None}
 
     def _resolved(self, value: Incident, labels: str, change: Change, evidence: Evidence) -> Incident:
         rule, at_us = self.rule, change.at * MINUTE_US
         if rule.type != "absent":
             reason = "none came" if rule.type == "event" else "it is not too many any more"
-            return {**value, "state": "resolved", "resolved_at": utc_text(at_us), "reason": reason}
+            return {**value, "state": "resolved", "resolved_at": rfc3339(at_us), "reason": reason}
         came = evidence.nth(rule, labels, change.reading.minute, 1)
         at_us = max(came[0] if came else at_us, us_of(value["fired_at"]))
         silent_from = us_of(value["event_from"] if rule.due is None else value["fired_at"])
-        return {**value, "state": "resolved", "resolved_at": utc_text(at_us), "reason": "it came",
-                "value": (at_us - silent_from) // MINUTE_US, "event_to": utc_text(at_us),
+        return {**value, "state": "resolved", "resolved_at": rfc3339(at_us), "reason": "it came",
+                "value": (at_us - silent_from) // MINUTE_US, "event_to": rfc3339(at_us),
                 "last": came[1] if came else None}
 
     def _with_last(self, value: Incident, labels: str, counts: Counts, evidence: Evidence, until: int) -> Incident:
@@ -266,7 +271,7 @@ class Watch:
             return value
         last = evidence.nth(self.rule, labels, minute, -1)
         return {**value, "last": last[1] if last else value["last"],
-                "event_to": utc_text(last[0] if last else (minute + 1) * MINUTE_US)}
+                "event_to": rfc3339(last[0] if last else (minute + 1) * MINUTE_US)}
 
     # --- what is stored and does not follow any more ----------------------------------------------------------------
 
@@ -284,12 +289,13 @@ class Watch:
                          and _overlap(one, value)), None)
             if into is not None:
                 into["handed"] = sorted({*into["handed"], *value["handed"]})
+                into["late"] = into["late"] and not value["handed"]
                 into["detected_at"] = min(into["detected_at"], value["detected_at"])
                 yield {**value, "state": "merged", "merged_into": into["id"], "fired_at": None,
-                       "resolved_at": utc_text(now_us), "reason": "it is part of an incident that began earlier"}
+                       "resolved_at": rfc3339(now_us), "reason": "it is part of an incident that began earlier"}
             elif is_open(value) or not value.get("withdrawn"):
                 yield {**value, "state": "resolved", "withdrawn": True,
-                       "resolved_at": value["resolved_at"] or utc_text(now_us),
+                       "resolved_at": value["resolved_at"] or rfc3339(now_us),
                        "reason": "withdrawn: it does not follow from what is known now"}
 
 

@@ -23,8 +23,9 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was seen up to the moment `at`. `minute` is the last one that was looked at, `since` where the silence of
-    an absence begins; `part` and `whole` are the window's counts."""
+    """What was seen up to the moment `at`: whether the condition holds, and whether it goes on where it held before.
+    `minute` is the last one that was looked at, `since` where the silence of an absence begins; `part` and `whole`
+    are the window's counts."""
 
     at: int
     holds: bool
@@ -32,6 +33,11 @@ class Reading:
     whole: int = 0
     minute: int = 0
     since: int = 0
+    goes_on: bool | None = None     #: None: as `holds`
+
+    def says(self, firing: bool) -> bool:
+        """What the reading says to what is firing, or is not."""
+        return self.goes_on if firing and self.goes_on is not None else self.holds
 
 
 class Counts:
@@ -61,11 +67,11 @@ class Counts:
 
 
 def exceeds(rule: Rule, part: int, whole: int) -> bool:
-    """Whether these counts of a window are more than the rule allows."""
+    """Whether these counts of a window are more than the rule allows, however few there are."""
     if rule.type != "ratio":
         return part > rule.above
     # In fractions of what was written: 29 of 100 are not more than 0.29, though 0.29 * 100 is below 29.
-    return whole >= rule.min_count and part > Fraction(repr(rule.above)) * whole
+    return part > Fraction(repr(rule.above)) * whole
 
 
 def threshold_readings(rule: Rule, counts: Counts, start: int, end: int, complete: int,
@@ -84,8 +90,8 @@ def threshold_readings(rule: Rule, counts: Counts, start: int, end: int, complet
         part, whole = counts.sums(minute - rule.window + 1, minute + 1)
         holds, known = exceeds(rule, part, whole), minute < complete
         if rule.type == "ratio":
-            if known:
-                yield Reading(minute + 1, holds, part, whole, minute)
+            if known:       # too few to begin with are enough to go on
+                yield Reading(minute + 1, holds and whole >= rule.min_count, part, whole, minute, goes_on=holds)
         elif known:
             yield Reading(minute if holds else minute + 1, holds, part, whole, minute)
         elif holds and not rule.hold and minute >= early_from:

@@ -105,7 +105,9 @@ class _Walk:
             high = min(high, before[0] + (before[1] != ""))
         # What lies ahead of every clock is rare, and one window.
         now = max([self.clock.now_us(), *(stream.last_ts_us or 0 for stream in self.streams.values())]) + DAY_US
-        width = high - now if high > now else before[2] if before is not None and before[1] == "" else WINDOW_US
+        width = high - now if high > now else WINDOW_US
+        if before is not None and before[1] == "":
+            width = max(1, before[2])
         while high > low:
             start = max(high - width, low)
             found = list(self._read(start, high, None, limit=WINDOW_EVENTS_MAX + 1))

@@ -32,6 +32,7 @@ KEEP_S = 0.5
 PARTS = ("state", "figures", "charts", "incidents", "failures", "sources", "problems")
 PROBLEM_LEVELS = ("WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "ALERT", "EMERG", "EMERGENCY")
 _ERROR_LEVELS = frozenset(PROBLEM_LEVELS) - {"WARN", "WARNING"}
+MARK_MINUTES = 7        #: how far a mark's text reaches
 _BOTTOM, _TOP, _WIDTH, _GAP = 84, 4, 640, 2.5
 
 
@@ -218,7 +219,7 @@ def _chart(title: str, tone: str, counts: dict[str, Counter[int]], names: Sequen
         height = round((_BOTTOM - _TOP) * value / most, 1) if most else 0
         if value:
             columns.append(Column(round(i * slot, 1), round(_BOTTOM - height, 1), height, f"{at}: {value:,}"))
-        if minute % 15 == 0:
+        if minute % 15 == 0 and i <= HOUR - MARK_MINUTES:
             marks.append((round(i * slot, 1), at))
     rows = tuple((f"{local(minute, zone):%H:%M}", value)
                  for minute, value in zip(reversed(minutes), reversed(values), strict=True))

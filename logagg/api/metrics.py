@@ -55,6 +55,7 @@ class Exposition:
             ("logagg_committed_bytes_total", "counter", "Bytes read and committed.", "committed"),
             ("logagg_pending_bytes", "gauge", "Bytes found and not yet committed.", "pending"),
             ("logagg_records_total", "counter", "Records committed.", "records"),
+            ("logagg_rejects_total", "counter", "Records that could not be read.", "rejects"),
         ):
             yield family(name, kind, said, [(by[row["app"], row["host"]], row[key]) for row in rows])
         yield family("logagg_lag_seconds", "gauge", "Age of the newest committed record while bytes are pending.",
@@ -62,8 +63,8 @@ class Exposition:
         yield family("logagg_dropped_bytes_total", "counter", "Bytes that were never read, by reason.",
                      [({**by[row["app"], row["host"]], "reason": reason}, n_bytes)
                       for row in rows for reason, n_bytes in row["dropped"].items()])
-        yield family("logagg_rejects_total", "counter", "Records that could not be read, by reason.",
-                     list(_rejects(web)))
+        yield family("logagg_rejects_by_reason_total", "counter", "The same by reason, but for those before a file's "
+                     "first time.", list(_rejects(web)))
         yield family("logagg_unfolded_chunks", "gauge", f"Chunks not yet in the rollups; {UNFOLDED_MAX} and more "
                      f"count as {UNFOLDED_MAX}.", [({}, len(web.store.unfolded(UNFOLDED_MAX)))])
         firing = Counter((one.get("rule", ""), one.get("severity", "")) for one in self._open_incidents()

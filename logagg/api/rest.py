@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from logagg.api import schemas
 from logagg.api.cursor import decode, encode
-from logagg.api.events import Key, Wanted, event_page
+from logagg.api.events import END_US, Key, Wanted, event_page
 from logagg.api.incidents import STATES, incident, incident_page
 from logagg.api.params import Parameter, read
 from logagg.api.problem import Problem
@@ -82,7 +82,7 @@ def events_answer(web: Web, asked: Mapping[str, Any]) -> Answer:
     after: Key | None = None
     if asked["cursor"] is not None:
         ts_us, stream, offset = decode(asked["cursor"], question, (int, str, int))
-        after = (ts_us, stream, offset)
+        after = (min(max(ts_us, -1), END_US), stream, min(max(offset, 0), END_US))      # it may be forged
     found = event_page(web.store, wanted(asked), web.clock, newest_first=asked["order"] == "newest", after=after,
                        limit=asked["limit"])
     cursor = None if found.next is None else encode(list(found.next), question)
@@ -114,7 +114,7 @@ def _series(web: Web, asked: Mapping[str, Any]) -> Answer:
     question = {name: value for name, value in asked.items() if name != "cursor"}
     start, end = -(-asked["from"] // MINUTE_US), min(-(-asked["to"] // MINUTE_US), LAST_MINUTE)
     if asked["cursor"] is not None:
-        [start] = decode(asked["cursor"], question, (int,))
+        start = min(max(start, decode(asked["cursor"], question, (int,))[0]), end)      # it may be forged
     rows: list[dict[str, Any]] = []
     for low, high in _slices(step, zone, max(start, 0), end):
         if len(rows) >= SERIES_ROWS_MAX:

@@ -20,7 +20,7 @@ examples:
 SIGTERM ends it with exit status 0, Ctrl-C with 130; a second one ends it at once. SIGHUP reads the configuration again.
 """
 
-ROLES = ("agent", "aggregator")
+ROLES = ("agent", "aggregator", "web")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

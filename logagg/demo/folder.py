@@ -98,6 +98,7 @@ def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> li
     from logagg.app import App
     from logagg.config import load
     from logagg.report.build import build_report
+    from logagg.report.draw import Artist
 
     config = load(config_path)
     [report] = config.reports
@@ -106,13 +107,14 @@ def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> li
             errors = app.ingest_sources(bars.tell).read.errors
         if errors:
             raise LogaggError("the demo's own logs cannot be read: " + "; ".join(map(str, errors)))
-        with contextlib.closing(begin("building reports", len(days), "report")) as bar:
+        with contextlib.closing(begin("building reports", len(days), "report")) as bar, Artist() as artist:
             paths = []
             for day in days:
                 built = build_report(
                     app.store, name=report.name, period="daily", date=day, timezone=report.timezone,
                     packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
-                    out=config.archive_path, base=config.folder, clock=app.clock,
+                    out=config.archive_path, base=config.folder, clock=app.clock, rules=config.rules,
+                    artist=artist,
                 )
                 paths.append(built.path_html)
                 bar.update(1)

@@ -9,6 +9,8 @@ from logagg.demo.files import WRITERS, Writer
 _HEAD = """\
 # The configuration of the demo: six applications on six hosts, one report a day.
 
+timezone = "{zone}"
+
 [store]
 url = "sqlite:///logagg.db"
 

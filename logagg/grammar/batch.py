@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from re import _parser as regex_parser
 
-from logagg.grammar.compiler import Field, Layout
+from logagg.grammar.compiler import BOM, Field, Layout
 from logagg.grammar.dates import text_of
-from logagg.grammar.trace import find_exception
+from logagg.grammar.trace import BEFORE_BYTES_MAX, find_exception
 from logagg.record import Carry, Record
 
 REJECT_CHARS_MAX = 1000
@@ -24,7 +26,8 @@ class Parts:
 
 
 def take_apart(layout: Layout, text: bytes) -> Parts:
-    """Take the bytes of one whole record apart; they begin with a head."""
+    """Take the bytes of one whole record apart; they begin with a head, in a file's first record perhaps behind BOM."""
+    text = text.removeprefix(BOM)
     head = layout.head.match(text)
     if head is None:
         return Parts({}, text, None)
@@ -47,11 +50,19 @@ def _without(text: bytes, printed: bytes, values: dict[str, bytes]) -> bytes:
     """The text without what `printed` (a regex) matches at its end; groups go into `values`."""
     if not printed:
         return text
-    match = re.search(printed + rb"\Z", text)
+    pattern, bytes_max = _at_end(printed)
+    match = pattern.search(text, max(0, len(text) - bytes_max))
     if match is None:
         return text
     values |= {group: value for group, value in match.groupdict().items() if value is not None}
     return text[:match.start()]
+
+
+@lru_cache(maxsize=512)
+def _at_end(printed: bytes) -> tuple[re.Pattern[bytes], int]:
+    """The pattern of what is printed at a text's end, and how many bytes that can be."""
+    at_end = printed + rb"\Z"
+    return re.compile(at_end), min(BEFORE_BYTES_MAX, regex_parser.parse(at_end).getwidth()[1])
 
 
 @dataclass(slots=True)

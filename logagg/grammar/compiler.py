@@ -38,6 +38,9 @@ for _ in range(3):
 
 COLUMNS = ("date", "level", "logger")
 
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark that some programs on Windows write before a UTF-8 log's first line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

@@ -9,7 +9,7 @@ Where no line has a known head, the layout is NO_LAYOUT.
 import re
 from functools import cache
 
-from logagg.grammar.compiler import compile_layout
+from logagg.grammar.compiler import BOM, compile_layout
 
 PREFIX_BYTES = 65_536
 MATCHES = 25
@@ -118,7 +118,7 @@ def detect(prefix: bytes, encoding: str = "utf-8") -> tuple[str, bool]:
 
 def _lines(prefix: bytes, *, whole: bool) -> list[bytes]:
     """The lines; the last one without its end counts only where it cannot grow any more."""
-    lines = prefix.split(b"\n")
+    lines = prefix.removeprefix(BOM).split(b"\n")
     return lines if whole else lines[:-1]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from logagg.grammar.batch import ColumnBatch, take_apart
-from logagg.grammar.compiler import COLUMNS, Layout, compile_layout
+from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
 from logagg.grammar.detect import NO_LAYOUT, detect
 from logagg.interfaces import Batch
 from logagg.record import Carry
@@ -41,7 +41,7 @@ class LayoutReader:
     def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
         text, kept = self._layout(block, carry)
         layout = None if text == NO_LAYOUT else self._compiled(text)
-        found = _find(layout, block, bool(carry.get("mid")))
+        found = _find(layout, block, bool(carry.get("mid")), BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
         columns = self._columns(layout, found, span, block, carry)
         after: Carry = dict(kept)
@@ -146,11 +146,11 @@ class _Span:
     carry: Carry    #: what of a reject goes on behind `end`
 
 
-def _find(layout: Layout | None, block: bytes, mid: bool) -> _Found:
-    """All heads of a block, which begins a line unless `mid`."""
+def _find(layout: Layout | None, block: bytes, mid: bool, mark: bytes) -> _Found:
+    """All heads of a block, which begins a line unless `mid`; a byte order mark belongs to the head behind it."""
     if layout is None:
         return _Found((), {})
-    text, shift = (block, 0) if mid else (b"\n" + block, 1)
+    text, shift = (block, 0) if mid else (b"\n" + block[len(mark):], 1 - len(mark))
     rows: list[tuple[Any, ...]] = [(match.start(1) - shift, *match.groups()) for match in layout.scan.finditer(text)]
     while rows and rows[-1][0] >= len(block):  # a layout that matches the empty line behind the end
         rows.pop()
@@ -158,6 +158,8 @@ def _find(layout: Layout | None, block: bytes, mid: bool) -> _Found:
         return _Found((), {})
     names = ("", *layout.columns, *(("message",) if layout.has_message else ()))
     starts, *columns = zip(*rows, strict=True)
+    if starts[0] == len(mark):
+        starts = (0, *starts[1:])
     return _Found(starts, dict(zip(names, columns, strict=True)))
 
 

@@ -14,6 +14,8 @@ _HEADER = rb"(?<![\w.$/-])(?P<header>%s(?=:?[ \t]*[\r\n]|:?\Z|: |\|))" % _NAME
 _ODD_HEADER = rb"(?P<header>(?!at |Caused by:|\.\.\. )[^\s][^\n]*)\n(?:[ \t\r]*\n)*[ \t]+at [^\n]"
 _LAST_LINE = re.compile(rb"\s*(?:at [^\n]|\.\.\. |Caused by: |Suppressed: |Wrapped by: |\[CIRCULAR REFERENCE)")
 
+_LINE_HEADER = re.compile(rb" ?" + _HEADER)
+
 BEFORE_BYTES_MAX = 8192
 """What is printed between message and exception is shorter."""
 
@@ -34,6 +36,8 @@ def find_exception(text: bytes, before: bytes, separator: bytes = b"\n") -> tupl
     strict, odd = _patterns(before)
     if _LAST_LINE.match(text, last_line, end):
         match = strict.search(text) or (odd.search(text) if odd else None)
+    elif before.rstrip(b")").endswith(rb"\n") and not _LINE_HEADER.match(text, last_line):
+        return None     # tells it without a search for `before`, which takes long where that has free fields
     else:  # no stack trace: only a last line that is a throwable's first line
         match = strict.search(text, max(0, last_line - BEFORE_BYTES_MAX))
         match = match if match and match.start("header") >= last_line else None

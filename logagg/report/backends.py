@@ -10,6 +10,7 @@ from logagg.report.tables import (
     Row,
     Table,
     cut,
+    linked,
     pair,
     said,
     spread,
@@ -30,7 +31,7 @@ def _backend(now: Row) -> tuple[Cell, ...]:
     before = now["previous"]
     return (
         pair(now["calls"], before["calls"]),
-        pair(now["failures"], before["failures"], worse=1),
+        linked(pair(now["failures"], before["failures"], worse=1), now.get("drill", "")),
         pair(now["failure_rate"], before["failure_rate"], "ratio", worse=1,
              wholes=(now["calls"], before["calls"])),
         pair(now["median_ms"], before["median_ms"], "distribution", "ms", worse=1),
@@ -43,8 +44,9 @@ def backend_breakdowns(rows: Sequence[Row], backends: Sequence[Row], words: Word
     names = [backend["name"] for backend in backends]
     found = [_by(rows, names, label) for label in ("operation", "host")]
     codes = _sums(rows, names, "failures", ("operation", "code"))
-    lines = [(Cell(title(name)), *map(Cell, labels), *spread(pair(*both, worse=1)))
-             for (name, *labels), both in sorted(codes.items(), key=lambda item: (-item[1][0], item[0]))]
+    links = _links(rows, "failures", ("operation", "code"))
+    lines = [(Cell(title(key[0])), *map(Cell, key[1:]), *spread(linked(pair(*both, worse=1), links.get(key, ""))))
+             for key, both in sorted(codes.items(), key=lambda item: (-item[1][0], item[0]))]
     columns = (Column("Backend", False), Column("Operation", False), Column("Code", False), *spread_columns(words))
     found.append(cut("Failures by operation and code", columns, lines))
     return [table for table in found if table.rows]
@@ -53,12 +55,14 @@ def backend_breakdowns(rows: Sequence[Row], backends: Sequence[Row], words: Word
 def _by(rows: Sequence[Row], names: Sequence[str], label: str) -> Table:
     """Calls, failures and rate per backend and value of one label, with times where they bear that label alone."""
     calls, failures = _sums(rows, names, "calls", (label,)), _sums(rows, names, "failures", (label,))
+    links = _links(rows, "failures", (label,))
     times = {(row["metric"].removesuffix("_time"), row["labels"][label]): row for row in rows
              if row["metric"].endswith("_time") and list(row["labels"]) == [label]}
     lines = []
     for key, (now, before) in sorted(calls.items(), key=lambda item: (names.index(item[0][0]), -item[1][0], item[0])):
         failed = failures.get(key, (0, 0))
-        cells = [Cell(title(key[0])), Cell(key[1]), pair(now, before), pair(*failed, worse=1),
+        cells = [Cell(title(key[0])), Cell(key[1]), pair(now, before),
+                 linked(pair(*failed, worse=1), links.get(key, "")),
                  pair(failed[0] / now if now else None, failed[1] / before if before else None, "ratio", worse=1,
                       wholes=(now, before))]
         if times:
@@ -90,3 +94,10 @@ def _sums(rows: Sequence[Row], names: Sequence[str], what: str,
         now, before = found.get(key, (0, 0))
         found[key] = (now + row["count"], before + row["previous"]["count"])
     return found
+
+
+def _links(rows: Sequence[Row], what: str, labels: tuple[str, ...]) -> dict[tuple[str, ...], str]:
+    """As `_sums`, to the pages on which the sums are followed to their records."""
+    return {(row["metric"].removesuffix("_" + what), *(str(row["labels"][label]) for label in labels)): path
+            for row in rows if row["metric"].endswith("_" + what)
+            if (path := row.get("drill_sums", {}).get(tuple(sorted(labels))))}

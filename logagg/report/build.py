@@ -30,7 +30,8 @@ from logagg.interfaces import Store
 from logagg.report.chart import Chart, charts
 from logagg.report.complete import incomplete_because
 from logagg.report.data import report_data
-from logagg.report.draw import Artist, Drawn, Draws, Picture
+from logagg.report.draw import Artist, Drawn, Draws, Picture, inline_svg
+from logagg.report.drill import with_links
 from logagg.report.expected import AbsentRule, expectations
 from logagg.report.listing import last_revision
 from logagg.report.page import SectionSpec, page
@@ -75,17 +76,20 @@ class BuiltReport:
 
 def build_report(store: Store, *, name: str, period: str, date: Date, timezone: str, packs: Sequence[ShownPack],
                  metrics: Iterable[Metric], out: Path, base: Path, clock: Clock,
-                 rules: Iterable[AbsentRule] | None = None, artist: Draws | None = None) -> BuiltReport:
+                 rules: Iterable[AbsentRule] | None = None, artist: Draws | None = None,
+                 followed: bool = False) -> BuiltReport:
     """Build the report of the period that contains the local `date`, and write it below `out`.
 
     Shown are the packs' metrics and `metrics`, each once; what should have come is told by `rules` (None: the packs').
     Paths of logs are told relative to `base`. An `artist` may draw for several reports; without, one is made for this.
+    `followed`: numbers link to the pages below them, which somebody then writes (publish.py).
     UsageError for a name that cannot be a folder's or an unknown period; LogaggError where `out` cannot be written.
     """
     if artist is None:
         with Artist() as own:
             return build_report(store, name=name, period=period, date=date, timezone=timezone, packs=packs,
-                                metrics=metrics, out=out, base=base, clock=clock, rules=rules, artist=own)
+                                metrics=metrics, out=out, base=base, clock=clock, rules=rules, artist=own,
+                                followed=followed)
     if not _NAME.fullmatch(name):
         raise UsageError(f"report name {name!r}: it becomes a folder's name; use letters, digits and . _ - only, "
                          "beginning with a letter or digit")
@@ -100,7 +104,7 @@ def build_report(store: Store, *, name: str, period: str, date: Date, timezone: 
         data = report_data(store, name, this, shown, base, incomplete_because(store, this),
                            [section for pack in packs for section in pack.sections], expected)
         data["built_at"] = utc_text(clock.now_us())
-        return _published(folder, data, packs, {metric.name: metric.help for metric in shown}, artist)
+        return _published(folder, data, packs, {metric.name: metric.help for metric in shown}, artist, followed)
     except OSError as error:
         raise LogaggError(f"cannot write the report in {folder}: {error.strerror}; "
                           "choose another folder with --out, or let this user write there") from error
@@ -121,7 +125,7 @@ def _shown(packs: Sequence[ShownPack], metrics: Iterable[Metric]) -> list[Metric
 
 
 def _published(folder: Path, data: dict[str, Any], packs: Sequence[ShownPack], help_of: Mapping[str, str],
-               artist: Draws) -> BuiltReport:
+               artist: Draws, followed: bool) -> BuiltReport:
     """Write the data as the last revision, or as a new one if it says something else."""
     drawn = _drawn(folder, charts(data), artist)
     for _ in range(_ATTEMPTS):
@@ -129,7 +133,7 @@ def _published(folder: Path, data: dict[str, Any], packs: Sequence[ShownPack], h
         same = last > 0 and _said(_stored(folder / f"r{last}")) == _said(data)
         data["revision"] = last if same else last + 1
         place = folder / f"r{data['revision']}"
-        if _write(place, _files(data, packs, help_of, drawn), new=not same):
+        if _write(place, _files(data, packs, help_of, drawn, followed), new=not same):
             return BuiltReport(place / "index.html", place / "data.json", data["revision"], not same,
                                data["complete"], drawn.missing)
     raise LogaggError(f"cannot write the report in {folder}: other programs wrote {_ATTEMPTS} revisions meanwhile; "
@@ -147,18 +151,20 @@ def stored_pictures(place: Path, wanted: Sequence[Chart]) -> dict[str, Picture]:
     """The pictures in a revision's folder of those charts whose specification is stored there just so."""
     found = {}
     for chart in wanted:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
+        with contextlib.suppress(OSError, ValueError):
             if (place / f"chart-{chart.name}.json").read_bytes() == json_bytes(chart.spec):
-                found[chart.name] = Picture((place / f"chart-{chart.name}.svg").read_text("utf-8"),
-                                            (place / f"chart-{chart.name}.png").read_bytes())
+                picture = Picture((place / f"chart-{chart.name}.svg").read_text("utf-8"),
+                                  (place / f"chart-{chart.name}.png").read_bytes())
+                inline_svg(picture.svg)     # ValueError: somebody has changed it
+                found[chart.name] = picture
     return found
 
 
 def _files(data: Mapping[str, Any], packs: Sequence[ShownPack], help_of: Mapping[str, str],
-           drawn: Drawn) -> dict[str, bytes]:
+           drawn: Drawn, followed: bool) -> dict[str, bytes]:
     sections = [section for pack in packs for section in pack.sections]
     figures = [figure for pack in packs for figure in pack.figures]
-    shown = page(data, sections, figures, help_of)
+    shown = page(with_links(data) if followed else data, sections, figures, help_of)
     found = {"data.json": json_bytes(data), "index.html": render(shown, drawn).encode("utf-8", "backslashreplace")}
     for chart in charts(data):
         if chart.name in drawn.pictures:

@@ -28,6 +28,19 @@ def incomplete_because(store: Store, this: Period) -> list[str]:
     return reasons
 
 
+def known_until(store: Store, this: Period) -> int:
+    """Up to which time (microseconds) all sources were read to the ends of their files, and that is in the rollups.
+
+    0 where some source never was, or where the period's rollups are behind.
+    """
+    reasons = incomplete_because(store, this)
+    if not reasons:
+        return this.to_us
+    if any("rollups" in reason or "never" in reason or "no source" in reason for reason in reasons):
+        return 0
+    return min(int(value["at_us"]) for value in store.documents("observation").values())
+
+
 def _behind(source: str, at_us: int | None, end_us: int) -> str | None:
     app, _, host = source.partition("@")
     if at_us is None:

@@ -12,6 +12,7 @@ from typing import Any
 from logagg.interfaces import Store
 from logagg.record import Stream
 from logagg.report.changes import Part, changes
+from logagg.report.complete import known_until
 from logagg.report.course import backend_names, course
 from logagg.report.expected import Expectation, expected
 from logagg.report.incidents import incidents
@@ -39,7 +40,8 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
     steps = {metric.name: metric.step for metric in metrics}
     rows = [row for metric in sorted(metrics, key=lambda metric: metric.name)
             for row in metric_rows(metric, counters, now, then)]
-    seen_days = _days_seen(store, this)
+    seen_days = {key: _days_seen(store, of) for key, of in (("this", this), ("previous", previous(this)))}
+    comparable = _comparable(seen_days, this)
     return {
         "name": name,
         "period": this.kind,
@@ -49,30 +51,32 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
         "to": utc_text(this.to_us),
         "complete": not incomplete_because,
         "incomplete_because": list(incomplete_because),
-        "days_seen": seen_days,
-        "changes": changes(metrics, rows, backends, sections) if seen_days["comparable"] else [],
+        "days_seen": {"this": len(seen_days["this"]), "this_days": len(days(this)), "comparable": comparable,
+                      "previous": len(seen_days["previous"]), "previous_days": len(days(previous(this)))},
+        "changes": changes(metrics, rows, backends, sections) if comparable else [],
         "metrics": rows,
         "backends": [{"name": backend, **_backend(backend, now, steps),
                       **{key: _backend(backend, of, steps) for key, of in then.items()}} for backend in backends],
         **course(store, this, metrics, seen=now.seen),
         "incidents": incidents(store, this),
         "timeline": timeline(store, this, metrics),
-        "expected": expected(store, this, expectations, complete=not incomplete_because, seen=now.seen),
+        "expected": expected(store, this, expectations, until_us=known_until(store, this), seen=seen_days["this"]),
         "sources": source_rows(now, then["previous"]),
         "ledger": [_ledger(stream, base) for stream in store.streams()],
     }
 
 
-def _days_seen(store: Store, this: Period) -> dict[str, Any]:
-    """From how many days of this period and the one before there are records; `comparable` unless clearly fewer of
-    the earlier, as in the first weeks of an installation."""
-    found: dict[str, Any] = {}
-    for key, one in (("this", this), ("previous", previous(this))):
-        buckets = store.buckets("day", this.zone or "UTC", one.from_us // 60_000_000, one.to_us // 60_000_000,
-                                metric=RECORDS.name)
-        found[key], found[f"{key}_days"] = sum(bool(bucket.rows) for _, bucket in buckets), len(days(one))
-    shares = [found[key] / max(1, found[f"{key}_days"]) for key in ("this", "previous")]
-    return found | {"comparable": found["previous"] > 0 and shares[1] >= 0.8 * shares[0]}
+def _days_seen(store: Store, this: Period) -> set[int]:
+    """The first minutes of those local days from which there are records."""
+    buckets = store.buckets("day", this.zone or "UTC", this.from_us // 60_000_000, this.to_us // 60_000_000,
+                            metric=RECORDS.name)
+    return {key.start for key, bucket in buckets if bucket.rows}
+
+
+def _comparable(seen: Mapping[str, set[int]], this: Period) -> bool:
+    """Unless clearly fewer days of the period before are known, as in the first weeks of an installation."""
+    shares = [len(seen[key]) / max(1, len(days(of))) for key, of in (("this", this), ("previous", previous(this)))]
+    return bool(seen["previous"]) and shares[1] >= 0.8 * shares[0]
 
 
 def _backend(name: str, of: PeriodRows, steps: Mapping[str, float]) -> dict[str, Any]:

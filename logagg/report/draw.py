@@ -86,11 +86,14 @@ class Artist:
             answer: dict[str, Any] = json.loads(line)
             if "error" in answer:
                 return Drawn(missing=str(answer["error"]))
-            return Drawn({chart.name: Picture(answer[chart.name]["svg"], base64.b64decode(answer[chart.name]["png"]))
-                          for chart in charts})
+            pictures = {chart.name: Picture(answer[chart.name]["svg"], base64.b64decode(answer[chart.name]["png"]))
+                        for chart in charts}
+            for picture in pictures.values():
+                inline_svg(picture.svg)     # what would not pass into the page is no drawing
+            return Drawn(pictures)
         except (ValueError, KeyError, TypeError):
             self._end()
-            return Drawn(missing="the drawing program ended without an answer")
+            return Drawn(missing="the drawing program gave no drawing")
 
     def _popen(self) -> "subprocess.Popen[str]":
         return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -76,4 +76,22 @@ def _sums_over(labels: Mapping[str, str]) -> list[dict[str, str]]:
     """The label sets, from narrow to wide, of which a row of the report with these labels may be a part."""
     names = sorted(labels)
     chosen = {tuple(names), tuple(name for name in names if name != "host"), *((name,) for name in names)} - {()}
-    return [{name: labels[name] for name in one} for one in sorted(chosen)]
+    return [{name: labels[name] for name in one} for one in sorted(chosen)]     # names in each rise
+
+
+def with_links(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A data.json for its page: rows know the page of their number as "drill", and those of the sums that they are a
+    part of as "drill_sums", by the names of their labels; backends that of their failures."""
+    numbers = drilled(data["metrics"])
+
+    def path(metric: str, labels: Mapping[str, str]) -> str:
+        found = numbers.get((metric, labels_json(dict(labels))))
+        return found.path if found else ""
+
+    rows = []
+    for row in data["metrics"]:
+        sums = {tuple(labels): path(row["metric"], labels) for labels in _sums_over(row["labels"])}
+        rows.append({**row, "drill": path(row["metric"], row["labels"]),
+                     "drill_sums": {names: found for names, found in sums.items() if found}})
+    backends = [{**backend, "drill": path(f"{backend['name']}_failures", {})} for backend in data["backends"]]
+    return {**data, "metrics": rows, "backends": backends}

@@ -275,7 +275,7 @@ class _Drill:
         """The numbers with all labels that make up a wider one."""
         full = [key for key, labels in rows.items() if _agrees(labels, number.labels)]
         found = [self._numbers[number.metric, key] for key in full if (number.metric, key) in self._numbers]
-        return found if len(full) > 1 else []
+        return sorted(found, key=lambda one: -one.count) if len(full) > 1 else []
 
     def _page(self, template: str, number: Number, name: str = "", **told: Any) -> None:
         path = number.path if not name else f"{Path(number.path).parent.as_posix()}/{name}"

@@ -3,7 +3,7 @@
 Expectations are the packs' and the user's rules of the type "absent"; here they are told per local day of the period.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from itertools import pairwise
@@ -79,18 +79,20 @@ def expectations(rules: Iterable[AbsentRule], metrics: Sequence[Metric]) -> list
     return found
 
 
-def expected(store: Store, this: Period, wanted: Iterable[Expectation], *, complete: bool,
-             seen: bool) -> list[dict[str, Any]]:
+def expected(store: Store, this: Period, wanted: Iterable[Expectation], *, until_us: int,
+             seen: Collection[int]) -> list[dict[str, Any]]:
     """Each rule with its days: {"name", "metric", "due" | "within_minutes", "between", "days": [{"date", …}]}.
 
     Days of a `due` have "state" and "at" (UTC, to the minute; null); days of a `within_minutes` have "state",
     "pauses" ([{"from", "to", "minutes"}], the first PAUSES_MAX) and "pauses_count". States: "ok", "late", "missing",
-    "pauses", and "unknown" while the period is not `complete` or nothing was `seen` of it.
+    "pauses", and "unknown" for what was not there on a day that is not known wholly: all sources were read `until_us`,
+    and there are records of the days `seen` (their first minutes).
     """
-    return [_told(store, this, one, known=complete and seen) for one in wanted]
+    known = {day for day in days(this) if day.to_us <= until_us and day.from_us // 60_000_000 in seen}
+    return [_told(store, this, one, known) for one in wanted]
 
 
-def _told(store: Store, this: Period, one: Expectation, *, known: bool) -> dict[str, Any]:
+def _told(store: Store, this: Period, one: Expectation, known: Collection[Day]) -> dict[str, Any]:
     rule = one.rule
     row: dict[str, Any] = {"name": rule.name, "metric": one.shown, "days": []}
     if rule.due is not None:
@@ -104,7 +106,7 @@ def _told(store: Store, this: Period, one: Expectation, *, known: bool) -> dict[
     for day in days(this):
         told = _due(rule, day, zone, of_period) if rule.due is not None else _pauses(rule, day, zone, of_period)
         if told is not None:
-            if not known and told["state"] in ("missing", "pauses"):
+            if day not in known and told["state"] in ("missing", "pauses"):
                 told["state"] = "unknown"
             row["days"].append({"date": day.date.isoformat(), **told})
     return row

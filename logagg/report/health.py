@@ -2,13 +2,14 @@
 
     error       an incident of severity critical; or more than 10 % of a service's calls, or of what a ratio measures,
                 failed; or something expected did not come
-    warn        any other incident; more than 2 % failed; something expected came late or paused; more than 1 % of
-                the entries could not be read
+    warn        any other incident; more than 2 % failed, and half as much again as in the period before; something
+                expected came late or paused; more than 1 % of the entries could not be read
     incomplete  nothing of that so far, but the numbers may still change
     none        no source wrote a record
     ok          none of that, and nothing can change
 
-A rate counts from 20 calls on. The worst applies; an incomplete period that is in error already is in error.
+A rate counts from 20 calls on. Some share of failures is normal for many services: a warning asks for a change. The
+worst applies; an incomplete period that is in error already is in error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ Mark = Literal["ok", "warn", "error", "incomplete", "none"]
 
 FAILED_ERROR = 0.10
 FAILED_WARN = 0.02
+FAILED_RISE = 1.5
 REJECTED_WARN = 0.01
 COUNT_MIN = 20
 REASONS_MAX = 8
@@ -57,14 +59,17 @@ def _incidents(data: Mapping[str, Any]) -> Iterator[tuple[Mark, str]]:
 
 def _rates(data: Mapping[str, Any]) -> Iterator[tuple[Mark, str]]:
     """Failure rates: of backends, and of ratio metrics that are named as failures."""
-    rates = {f"{one['name']}_failure_rate": (one.get("failure_rate"), one.get("calls")) for one in
-             data.get("backends", ())}
-    for row in data.get("metrics", ()):
-        if row["kind"] == "ratio" and not row["labels"] and worse_when(row["metric"]) > 0:
-            rates[row["metric"]] = (row["value"], row["count"])
-    for name, (rate, count) in rates.items():
-        if rate is not None and (count or 0) >= COUNT_MIN and rate > FAILED_WARN:
-            yield ("error" if rate > FAILED_ERROR else "warn"), f"{title(name)} {percent(rate)}"
+    told = [(f"{one['name']}_failure_rate", one.get("failure_rate"), one.get("calls"),
+             one.get("previous", {}).get("failure_rate")) for one in data.get("backends", ())]
+    told += [(row["metric"], row["value"], row["count"], row["previous"]["value"]) for row in data.get("metrics", ())
+             if row["kind"] == "ratio" and not row["labels"] and worse_when(row["metric"]) > 0]
+    for name, rate, count, before in told:
+        if rate is None or (count or 0) < COUNT_MIN:
+            continue
+        if rate > FAILED_ERROR:
+            yield "error", f"{title(name)} {percent(rate)}"
+        elif rate > FAILED_WARN and before is not None and rate > FAILED_RISE * before:
+            yield "warn", f"{title(name)} {percent(rate)}, before {percent(before)}"
 
 
 def _expected(data: Mapping[str, Any]) -> Iterator[tuple[Mark, str]]:

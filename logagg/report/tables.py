@@ -31,6 +31,7 @@ class Cell:
     tone: str = ""
     note: str = ""
     below: bool = False     #: the change stands in a second line, told shortly
+    href: str = ""          #: the page on which the number is followed to its records (drill.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,13 @@ def compared(row: Row, stat: str = "value", then: str = "previous") -> Cell:
     """One statistic of a data.json row with what it was in the period before, or in `then`."""
     kind = row["kind"] if stat != "count" else "counter"
     unit = row["unit"] if stat != "count" else "1"
-    return pair(row[stat], row[then][stat], kind, unit, worse=worse_when(row["metric"]),
+    cell = pair(row[stat], row[then][stat], kind, unit, worse=worse_when(row["metric"]),
                 wholes=(row["count"], row[then]["count"]))
+    return linked(cell, row.get("drill", "")) if kind == "counter" else cell
+
+
+def linked(cell: Cell, href: str) -> Cell:
+    return replace(cell, href=href) if href else cell
 
 
 def pair(now: Number, before: Number, kind: str = "counter", unit: str = "1", *, worse: int = 0,
@@ -126,7 +132,7 @@ def spread_columns(words: Words) -> tuple[Column, ...]:
 
 def spread(cell: Cell) -> tuple[Cell, Cell, Cell]:
     """A compared value as three cells of their own."""
-    return Cell(cell.text), Cell(cell.before), Cell("", change=cell.change)
+    return Cell(cell.text, href=cell.href), Cell(cell.before), Cell("", change=cell.change)
 
 
 def breakdowns(rows: Sequence[Row], words: Words) -> list[Table]:

@@ -1,4 +1,4 @@
-"""Events and rollups as rows for other programs, in JSON lines or CSV.
+"""Events, rollups and incidents as rows for other programs, in JSON lines or CSV.
 
 CSV is RFC 4180: CRLF, quotes where needed, a header line; what is nested (mdc, fields, labels …) is JSON text in its
 cell, null is an empty cell. A text that a spreadsheet would run as a formula, which begins with = + - @, a tab or a
@@ -9,6 +9,7 @@ are exact.
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TextIO
 
 from logagg.errors import UsageError
@@ -26,7 +27,10 @@ EVENT_COLUMNS = ("id", "ts", "level", "logger", "thread", "message", "mdc", "ndc
                  "fields", "app", "host", "path", "offset", "extra")
 ROLLUP_COLUMNS = ("metric", "labels", "step", "from", "to", "count", "sum", "min", "max", "mean", "median", "p95",
                   "p99")
+INCIDENT_COLUMNS = ("id", "rule", "labels", "severity", "state", "pending_at", "fired_at", "resolved_at", "value",
+                    "threshold", "late")
 _BODY = EVENT_COLUMNS[1:12]
+_EPOCH = datetime(1970, 1, 1)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Row = dict[str, Any]
 
@@ -69,9 +73,26 @@ def export_rollups(store: Store, metrics: MetricSet, step: str, *, zone: str = "
         bounds = {"step": step, "from": utc_text(at), "to": utc_text(end_of(step, at, zone))}
         for name in sorted(found):
             metric = metrics.get(name)
-            if metric is not None:
+            if metric is not None and not metric.hidden:
                 for labels, stat in sorted(found[name].rows.items()):
                     yield {"metric": name, "labels": json.loads(labels), **bounds, **numbers(metric, stat)}
+
+
+def export_incidents(store: Store, *, from_us: int | None = None, to_us: int | None = None) -> Iterator[Row]:
+    """The incidents that began in [from, to), in order of time (the keys of their documents begin with it).
+
+    An incident that turned out to be part of an earlier one is left out.
+    """
+    start = "" if from_us is None else _incident_key(from_us)
+    end = None if to_us is None else _incident_key(to_us)
+    for value in store.documents("incident", start=start, end=end).values():
+        if value.get("state") != "merged":
+            yield {column: value.get(column) for column in INCIDENT_COLUMNS}
+
+
+def _incident_key(at_us: int) -> str:
+    """The least key of an incident that began at this time or later."""
+    return (_EPOCH + timedelta(seconds=-(-max(0, at_us) // 1_000_000))).strftime("%Y%m%dT%H%M%SZ")
 
 
 def write_rows(rows: Iterable[Row], form: str, columns: Sequence[str], out: TextIO) -> int:

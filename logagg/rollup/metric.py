@@ -52,6 +52,11 @@ class Metric:
     help: str = ""
     label_limit: int = 1000
 
+    @property
+    def hidden(self) -> bool:
+        """Whether it is the counter of a rule (logagg/alert/rule.py), which no list, report or export shows."""
+        return self.name.startswith("rule:")
+
 
 RECORDS = Metric("records", "counter", labels=("app", "host", "level"), help="Records that have a time.")
 REJECTS = Metric("rejects", "counter", labels=("app", "host", "reason"), help="Records that could not be read.")

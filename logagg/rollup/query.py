@@ -148,7 +148,7 @@ def find_metric(metrics: MetricSet, name: str) -> Metric:
     """The metric of that name, or a UsageError with near names."""
     metric = metrics.get(name)
     if metric is None:
-        raise UsageError(f"no metric {name!r}" + _near(name, [metric.name for metric in metrics]))
+        raise UsageError(f"no metric {name!r}" + _near(name, [metric.name for metric in metrics if not metric.hidden]))
     return metric
 
 

@@ -1,4 +1,4 @@
-"""A store in memory: complete, gone when the process ends. For tests, and for trying things out ("memory:").
+"""A store in memory: complete, gone when the process ends. For tests; no URL leads to it.
 
 One lock around plain dictionaries; each write is checked wholly before anything is changed, so it happens wholly or
 not at all. What is handed out is frozen or a copy. Reads answer from the moment at which they were begun.
@@ -13,7 +13,7 @@ from typing import Any
 from logagg.clock import Clock, SystemClock
 from logagg.interfaces import Committed
 from logagg.record import Bucket, BucketKey, Chunk, Counts, Event, Mark, Partial, Stream
-from logagg.store.checks import check_commit, check_replace, check_steps, counts_change
+from logagg.store.checks import check_replace, check_steps, counts_change, decide_commits
 
 EXPIRED_MAX = 5000
 _Place = tuple[str, int]
@@ -46,16 +46,7 @@ class MemoryStore:
 
     def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
         with self._lock:
-            answers: list[Committed] = []
-            taken: set[str] = set()
-            for stream, chunks in commits:
-                stored = self._streams.get(stream.id)
-                if (stored.revision if stored else 0) != stream.revision or stream.id in taken:
-                    answers.append("moved")
-                    continue
-                check_commit(stored, stream, chunks)
-                taken.add(stream.id)
-                answers.append("committed")
+            answers = decide_commits(self._streams, commits)
             for (stream, chunks), answer in zip(commits, answers, strict=True):
                 if answer == "committed":
                     self._write(stream, chunks)

@@ -39,7 +39,7 @@ def _logs(name: str) -> st.SearchStrategy[bytes]:
     other = st.sampled_from(["\tat a.B.c(B.java:1)\n", "java.lang.Error: x\n", "\n", "  more\r\n", "junk\n",
                              "y" * 200 + "\n", "z" * 900 + "\n", "2024-11-03 01:0"])
     parts = st.lists(st.one_of(_heads(name), _heads(name), other), max_size=25)
-    return parts.map(lambda texts: "".join(texts).encode())
+    return st.builds(lambda mark, texts: (mark + "".join(texts)).encode(), st.sampled_from(["", "", "\ufeff"]), parts)
 
 
 @dataclass

@@ -102,9 +102,10 @@ def test_drawn_by_one_child_for_several_reports() -> None:
 @pytest.mark.parametrize(("text", "missing"), [
     ("import sys; sys.stdin.readline(); sys.stdin.readline()", "drawing took longer than 0.5 s"),
     ("import time; time.sleep(60)", "drawing took longer than 0.5 s"),
-    ("raise SystemExit(3)", "the drawing program ended without an answer"),
-    ("input(); print('{}')", "the drawing program ended without an answer"),
-    ("input(); print('not JSON')", "the drawing program ended without an answer"),
+    ("raise SystemExit(3)", "the drawing program gave no drawing"),
+    ("input(); print('{}')", "the drawing program gave no drawing"),
+    ("input(); print('{\"a\": {\"svg\": \"<b/>\", \"png\": \"\"}}')", "the drawing program gave no drawing"),
+    ("input(); print('not JSON')", "the drawing program gave no drawing"),
     ("print('{\"error\": \"the package vl-convert-python is not installed\"}')",
      "the package vl-convert-python is not installed"),
 ])
@@ -122,7 +123,8 @@ def test_after_a_failure_the_next_report_is_drawn(tmp_path: Path) -> None:
     place = program(tmp_path, "")
     with Artist(program=place) as artist:
         assert artist.draw([Chart("a", "A", "A", {})]).missing
-        place.write_text("input(); print('{\"a\": {\"svg\": \"<svg/>\", \"png\": \"UE5H\"}}')")
+        answer = {"a": {"svg": "<svg/>", "png": "UE5H"}}
+        place.write_text(f"input(); print({json.dumps(json.dumps(answer))})")
         drawn = artist.draw([Chart("a", "A", "A", {})])
     assert drawn.pictures["a"].png == b"PNG"
 
@@ -130,7 +132,7 @@ def test_after_a_failure_the_next_report_is_drawn(tmp_path: Path) -> None:
 def test_a_request_larger_than_a_pipe(tmp_path: Path) -> None:
     """A large specification and a large answer do not stop each other."""
     place = program(tmp_path, "import json, sys\nn = len(sys.stdin.readline())\n"
-                              "print(json.dumps({'a': {'svg': 'x' * n, 'png': ''}}))")
+                              "print(json.dumps({'a': {'svg': '<svg>' + ' ' * n + '</svg>', 'png': ''}}))")
     with Artist(program=place) as artist:
         drawn = artist.draw([Chart("a", "A", "A", {"x": "y" * 3_000_000})])
     assert len(drawn.pictures["a"].svg) > 3_000_000

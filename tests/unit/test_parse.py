@@ -13,6 +13,7 @@ import pytest
 from logagg import parse as engine
 from logagg.cli import main
 from logagg.errors import LogaggError
+from logagg.grammar.reader import LayoutReader
 from logagg.parse import Parsing, grammars
 from logagg.source.identity import stream_id
 
@@ -84,6 +85,24 @@ def test_blocks_do_not_matter(piece: int, tmp_path: Path, monkeypatch: pytest.Mo
             buffer=SimpleNamespace(read1=lambda size, source=source: source.read(piece))))
         assert parse(["-"], _parsing(layout=layout), []) == expected
         assert len(expected) == 40
+
+
+def test_a_line_without_an_end_is_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line far longer than a record, behind others, is read in blocks of bounded size."""
+    path = tmp_path / "a.log"
+    path.write_bytes(LOG + b"z" * 200_000)
+    sizes: list[int] = []
+    read = LayoutReader.read
+
+    def noting(reader: LayoutReader, block: bytes, *arguments: Any, **options: Any) -> Any:
+        sizes.append(len(block))
+        return read(reader, block, *arguments, **options)
+
+    monkeypatch.setattr(LayoutReader, "read", noting)
+    monkeypatch.setattr("logagg.parse.BLOCK_BYTES", 4096)
+    rows = parse([str(path)], _parsing(record_bytes_max=8192), [])
+    assert rows[-1]["fields"] == {"reason": "too_long"} and len(rows) == 2
+    assert max(sizes) <= 3 * 8192
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """The block reader: where records begin and end, their columns and parts, rejects, carries."""
 
+import time
+
 import pytest
 
 from logagg.errors import GrammarError
@@ -14,8 +16,8 @@ def line(text: str, second: int = 0, level: str = "INFO ") -> bytes:
     return f"2024-03-08 01:02:{second:02},000 {level} [main] com.acme.A - {text}\n".encode()
 
 
-def read_all(layout: str, block: bytes, **options: object) -> list[Record]:
-    batch = LayoutReader(layout, **options).read(block, 100, {}, final=True)  # type: ignore[arg-type]
+def read_all(layout: str | None, block: bytes, base: int = 100, **options: object) -> list[Record]:
+    batch = LayoutReader(layout, **options).read(block, base, {}, final=True)  # type: ignore[arg-type]
     assert batch.end == len(block)
     return [batch.record(i) for i in range(len(batch))]
 
@@ -191,6 +193,17 @@ def test_threads_may_hold_what_the_layout_prints(thread: str, level: str) -> Non
                                                                             "text ] - x")
 
 
+@pytest.mark.parametrize("layout", [PLAIN, None, "%d %p [%t] %m (%c)%n"])
+def test_a_byte_order_mark_is_part_of_the_first_record(layout: str | None) -> None:
+    """A file that begins with a byte order mark has the same records as without it, from offset 0 on."""
+    text = line("x") if layout is None or layout == PLAIN else b"2024-03-08 01:02:03,000 INFO [t] x (a.B)\n"
+    bare, marked = read_all(layout, text * 2), read_all(layout, b"\xef\xbb\xbf" + text * 2, 0)
+    assert [(one.ts, one.level, one.logger, one.thread, one.message, one.reason) for one in marked] == [
+        (one.ts, one.level, one.logger, one.thread, one.message, one.reason) for one in bare]
+    assert [(one.offset, one.size) for one in marked] == [(0, len(text) + 3), (len(text) + 3, len(text))]
+    assert not any(one.reason for one in marked)
+
+
 def test_invalid_bytes_are_replaced_not_fatal() -> None:
     """Bytes that are not of the encoding become replacement characters; the record is kept."""
     (record,) = read_all(PLAIN, line("x").replace(b"x", b"\xff\xfe"))
@@ -200,13 +213,16 @@ def test_invalid_bytes_are_replaced_not_fatal() -> None:
 
 
 @pytest.mark.parametrize("fill", [b"[", b"] ", b" ", b"[] - ", b"a:", b"a.", b"{a=", b"(", b"a-a.", b"\x00", b"[[]"])
-@pytest.mark.parametrize("layout", [PLAIN, "%d [%t] %X{a} %X %x %marker - %m%n", "%d %c{1}:%L (%F:%M) %m%n%ex{3}"])
+@pytest.mark.parametrize("layout", [PLAIN, "%d [%t] %X{a} %X %x %marker - %m%n", "%d %c{1}:%L (%F:%M) %m%n%ex{3}",
+                                    "%d %m [%t] %X{a}%n", "%d %m %c %t %M%n"])
 def test_hostile_lines_are_read_in_bounded_time(layout: str, fill: bytes) -> None:
     """A megabyte of brackets or blanks, in one line or in many, is read and accounted for (the bound is generous)."""
     for head in (b"", b"2024-03-08 01:02:03,000 INFO  [", b"2024-03-08 01:02:03,000 "):
         for size, count in ((1_000_000, 1), (3000, 100)):
             block = (head + fill * (size // len(fill)) + b"\n") * count
+            began_s = time.process_time()
             records = read_all(layout, block)
+            assert time.process_time() - began_s < 20
             assert sum(record.size for record in records) == len(block)
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,9 @@ def built(tmp_path: Path, rolled: Rolled, metrics: Any = ()) -> str:
 class Elements(HTMLParser):
     """Every element with its attributes, and whether what was opened is closed in order."""
 
-    VOID = frozenset({"meta", "br"})
-
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, void: Collection[str] = ("meta", "br")) -> None:
         super().__init__()
+        self._void = void
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self._open: list[str] = []
         self.feed(text)
@@ -69,7 +69,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
+        if tag not in self._void:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -1,0 +1,107 @@
+"""The aggregator role: folds what agents commit, watches the rules, sends the mail, builds the reports that are due.
+
+One process of all on a store leads at a time (lease.py); the others stand by. The mail is sent by every aggregator:
+each message is claimed by compare-and-set.
+"""
+
+import logging
+import random
+import threading
+from contextlib import suppress
+
+from logagg.alert.engine import Engine
+from logagg.clock import Clock
+from logagg.config import Config
+from logagg.errors import StoreUnavailable
+from logagg.interfaces import Store
+from logagg.lease import Lease
+from logagg.notify.email import EmailChannel
+from logagg.notify.incident import IncidentMailer
+from logagg.notify.outbox import Outbox
+from logagg.notify.sender import Sender
+from logagg.publisher import Publisher
+from logagg.report.schedule import Scheduler, Waker, keep_building
+from logagg.rollup.fold import Folder
+from logagg.rollup.metric import MetricSet
+from logagg.source.backoff import Backoff
+from logagg.together import Work, run_together
+
+log = logging.getLogger(__name__)
+
+FOLD_S = 0.25
+FOLD_REST_FACTOR = 4
+
+
+class Aggregator:
+    """`committed` is set whenever an agent of this process has committed something."""
+
+    def __init__(self, config: Config, store: Store, metrics: MetricSet, clock: Clock,
+                 committed: threading.Event) -> None:
+        self._config, self._store, self._clock, self._committed = config, store, clock, committed
+        self._folder = Folder(store, metrics, config.zones())
+        sender = config.smtp.sender if config.smtp else ""
+        self._outbox = Outbox(store, config.channels, clock, from_address=sender)
+        self._engine = Engine(
+            store, config.rules, metrics, sorted({(source.app, source.host) for source in config.sources}),
+            notifier=IncidentMailer(self._outbox, config.web.public_url, config.timezone), clock=clock,
+            age_max_s=config.notify.age_max_s,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; what was committed until then is folded and watched, and mailed if it can be."""
+        works: dict[str, Work] = {"fold": self._fold}
+        if self._config.reports:
+            works["reports"] = self._report
+        if self._config.smtp is not None:
+            works["mail"] = self._send
+        run_together(works, stop)
+
+    def settle(self) -> None:
+        """Fold and evaluate all that is there, as after a first reading; what is found late is stored, not mailed."""
+        self._folder.fold_all()
+        while self._engine.evaluate():
+            pass
+
+    def _fold(self, stop: threading.Event) -> None:
+        """Fold and evaluate as soon as something is committed.
+
+        That takes at most a fifth of the time, so that reading is not held up.
+        """
+        lease, backoff = Lease(self._store, self._clock), Backoff(random.Random())
+        rest_s = 0.0
+        while not self._clock.wait(stop, rest_s):
+            self._clock.wait(self._committed, FOLD_S)
+            self._committed.clear()
+            start_s = self._clock.monotonic_s()
+            try:
+                folded = self._step(lease)
+                backoff.reset()
+                rest_s = FOLD_REST_FACTOR * (self._clock.monotonic_s() - start_s) if folded else 0.0
+            except StoreUnavailable as error:
+                rest_s = backoff.next_s()
+                log.warning("folding: %s; trying again", error)
+        with suppress(StoreUnavailable):
+            self._step(lease)
+            lease.release()
+
+    def _step(self, lease: Lease) -> bool:
+        """Fold and evaluate once, if this process leads; tell whether anything was folded."""
+        if not lease.hold():
+            return False
+        folded = self._folder.fold()
+        self._engine.evaluate()
+        return folded.chunks > 0
+
+    def _send(self, stop: threading.Event) -> None:
+        assert self._config.smtp is not None
+        Sender(self._store, EmailChannel(self._config.smtp), self._clock).run(stop, self._outbox.wake)
+
+    def _report(self, stop: threading.Event) -> None:
+        """Build what is due, at once and at every period's end."""
+        lease, wake = Lease(self._store, self._clock, "reports"), threading.Event()
+        with Publisher(self._config, self._store, self._clock, self._outbox) as publisher:
+            scheduler = Scheduler(self._store, self._config.reports, publisher.build, publisher.mail, self._clock)
+            with Waker([report.timezone for report in self._config.reports], wake.set):
+                keep_building(scheduler, wake, stop, lease.hold, self._clock)
+        with suppress(StoreUnavailable):
+            lease.release()
