@@ -49,12 +49,15 @@ class IngestReport:
 class App:
     """One configuration at work. A context manager: leaving it closes the store."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, read_only: bool = False) -> None:
+    def __init__(self, config: Config, *, clock: Clock | None = None, read_only: bool = False,
+                 on_serving: Callable[[str], None] | None = None) -> None:
+        """`on_serving` is told the address of the live page once it answers (default: the log is)."""
         self.config = config
         self.clock = clock or SystemClock()
         self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics,
                                   *counters(config.rules)])
         self._read_only = read_only
+        self._on_serving = on_serving or (lambda address: log.info("the live page is at %s", address))
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
         self._committed = threading.Event()
@@ -158,8 +161,7 @@ class App:
     def _serve(self, stop: threading.Event) -> None:
         from logagg.api.server import serve
 
-        serve(self.config, self.store, self.metrics, stop, clock=self.clock,
-              started=lambda address: log.info("the live page is at %s", address))
+        serve(self.config, self.store, self.metrics, stop, clock=self.clock, started=self._on_serving)
 
 
 class Service:

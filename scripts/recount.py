@@ -192,6 +192,7 @@ def check_report(check: Comparison, recount: Recount, path: Path, *, complete: b
         check.rows(f"reports: {lines}", {f"{day} {row['from']}": row for row in data[lines]}, expected)
     check_changes(check, day, data, now, before)
     check_timeline(check, day, data["timeline"], now, recount)
+    check_expected(check, recount, now, data["expected"])
     check.rows("reports: sources", {f"{day} {row['app']}@{row['host']}": row for row in data["sources"]},
                source_rows(day, now, before))
     check.rows("reports: ledger", {(row["host"], row["app"], row["path"]): row for row in data["ledger"]}, {
@@ -278,6 +279,36 @@ def check_timeline(check: Comparison, day: date, found: list[Row], now: Period, 
                 for what in ("start", "stop") if event == f"vip_{what}" and now.start <= minute < now.end}
     check.rows("reports: timeline",
                {f"{day} {row['from']} {row['what']} {row['labels']['host']}": row for row in found}, expected)
+
+
+def check_expected(check: Comparison, recount: Recount, of: Period, found: list[Row]) -> None:
+    """Per rule and day: when the first came that was due, and each pause in the working hours."""
+    for rule in found:
+        seen = sorted({minute for minutes in recount.values[rule["metric"]].values() for minute in minutes})
+        days = [of.first + timedelta(days=n) for n in range((of.after - of.first).days)]
+        check.same("reports: expected", f"{of.first} {rule['name']} days", [day["date"] for day in rule["days"]],
+                   [day.isoformat() for day in days])
+        for day, row in zip(days, rule["days"], strict=True):
+            where = f"{day} {rule['name']}"
+            if "due" in rule:
+                first = next((m for m in seen if first_minute(day) <= m < first_minute(day + timedelta(days=1))), None)
+                check.same("reports: expected", where, row["at"], first and utc(first))
+                late = first is not None and first >= clock_minute(day, rule["due"])
+                states = ("late",) if late else ("ok",) if first else ("missing", "unknown")
+            else:
+                start, end = (clock_minute(day, text) for text in rule["between"].split("-"))
+                edges = [start, *(edge for m in seen if start <= m < end for edge in (m, m + 1)), end]
+                pauses = [{"from": utc(a), "to": utc(b), "minutes": b - a} for a, b in zip(edges[::2], edges[1::2],
+                          strict=True) if b - a > rule["within_minutes"]]
+                check.same("reports: expected", where, row["pauses"], pauses)
+                states = ("pauses", "unknown") if pauses else ("ok",)
+            check.same("reports: expected", f"{where} {row['state']}", row["state"] in states, True)
+
+
+def clock_minute(day: date, text: str) -> int:
+    """The minute since the epoch of a local time."""
+    hour, minute = map(int, text.split(":"))
+    return int(datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZONE).timestamp()) // 60
 
 
 def source_rows(day: date, now: Period, before: Period) -> dict[str, Row]:

@@ -143,5 +143,17 @@ def _first(store: Store, metric: str, apps: set[str] | None) -> int | None:
     return start
 
 
+def last_minute(store: Store, before: int) -> int:
+    """The end of the last minute with records that begins before `before`; 0 where there is none."""
+    start, end = FIRST_MINUTE, before
+    for step in ("month", *FINER.values()):
+        zone = "UTC" if step in ("month", "day") else ""
+        found = [key.start for key, _ in store.buckets(step, zone, start, end, metric=RECORDS.name)]
+        if not found:
+            return FIRST_MINUTE if step == "month" else end
+        start, end = found[-1], min(before, end_of(step, found[-1], zone))
+    return end
+
+
 def _app(labels: str) -> str:
     return str(json.loads(labels).get("app", ""))

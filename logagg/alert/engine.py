@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Protocol
 
-from logagg.alert.changes import Changes, Progress, Range, first_minute
+from logagg.alert.changes import Changes, Progress, Range, first_minute, last_minute
 from logagg.alert.evidence import Evidence
 from logagg.alert.incident import Incident, Incidents, Moved, is_open, to_tell, us_of
 from logagg.alert.minutes import Minutes
@@ -94,6 +94,7 @@ class Engine:
         self._minutes = Minutes(self._store, self._metrics)
         self._incidents.reset()
         self._settled: object = None
+        self._latest = FIRST_MINUTE
 
     def evaluate(self) -> list[Incident]:
         """Find what has changed since the last call; the incidents that were written, oldest first. Cheap where
@@ -132,6 +133,7 @@ class Engine:
     def _start(self, progress: Progress, now: int) -> list[Incident]:
         """Take up what was remembered; end the incidents of rules that are gone; tell what was not told."""
         remembered = self._store.documents("rule")
+        self._latest = last_minute(self._store, now + EARLY_MINUTES)
         for name, rule in self._rules.items():
             blank = {"since": FIRST_MINUTE if progress.fresh else now}
             self._watches[name] = Watch(rule, remembered.get(name) or blank, self._sources)
@@ -177,6 +179,7 @@ class Engine:
         now = now_us // MINUTE_US
         early_from = now - EARLY_MINUTES
         floor = self._floor()
+        self._latest = max([self._latest, *(min(end, now + EARLY_MINUTES) for _, end in progress.changed)])
         runs = []
         counted = cache(lambda: first_minute(self._store, self._metrics))
         for watch in self._watches.values():
@@ -225,7 +228,7 @@ class Engine:
 
     def _end(self, run: _Run, now: int) -> int:
         """Where the run ends: nothing is known of what comes later."""
-        return min(max(run.ranges[-1][1], run.watch.end() + 1), now + EARLY_MINUTES)
+        return min(max(run.ranges[0][1], self._latest, run.watch.end() + 1), now + EARLY_MINUTES)
 
     def _enter(self, run: _Run) -> None:
         """Begin with the run's first range, at least where the last one ended."""

@@ -1,6 +1,7 @@
 """Incidents as they are stored: small documents of kind "incident", whose keys begin with their time.
 
-{"id", "rule", "type", "labels", "severity", "help", "state": "pending" | "firing" | "resolved", "pending_at", "fired_at",
+{"id", "rule", "type", "labels", "severity", "help",
+"state": "pending" | "firing" | "resolved", "pending_at", "fired_at",
 "resolved_at" (RFC 3339 in UTC, or null), "detected_at" (when the engine found it), "value", "threshold", "unit",
 "late": bool, "reason" (of its state), "because" (why it fires), "summary", "event_from", "event_to", "first", "last"
 (public rows of the first and the last record behind it, or null), "send": [channels],

@@ -91,10 +91,11 @@ class Watch:
         return merged([(max(a, start), b) for a, b in (*progress.changed, *grown)])
 
     def done(self) -> bool:
-        """The ranges are evaluated, and their incidents stored. Whether that was all: another application that writes
-        what the rule waits for changes what is known, and from when."""
-        if self.rule.type == "absent" and self.apps() != self._apps:
-            self.complete = {}
+        """The ranges are evaluated, and their incidents stored. Whether that was all: where another application is
+        found to write the rule's events, it is to be looked at again."""
+        if self.apps() != self._apps:
+            if self.rule.type == "absent":
+                self.complete = {}      # what is known, and from when, has changed
             return False
         self.complete = {group: max(until, self.complete.get(group, 0))
                          for group, until in self._now_complete.items() if until > 0}
@@ -226,8 +227,9 @@ class Watch:
         fired_us = change.at * MINUTE_US
         first = None
         if rule.type == "absent":
-            before = counts.last_event(reading.since)
-            first = evidence.nth(rule, labels, before, -1) if before is not None else None
+            # The last record before the silence, where that began with one, and not with the day or the hours.
+            if rule.due is None and counts.sums(reading.since - 1, reading.since)[0]:
+                first = evidence.nth(rule, labels, reading.since - 1, -1)
             bounds = (reading.since * MINUTE_US, fired_us)
         else:
             minute = counts.first_event(reading.minute - rule.window + 1)

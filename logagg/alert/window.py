@@ -176,9 +176,8 @@ def lookback(rule: Rule, start: int, end: int) -> int:
     if rule.type != "absent":
         return start - rule.window
     if rule.due is not None:
-        return min((midnight for midnight, _ in due_times(rule, start, end)), default=start)
-    within = rule.within or 0
-    return start - within - 1
+        return min([start, *(midnight for midnight, _ in due_times(rule, start, end))])
+    return start - (rule.within or 0) - 1
 
 
 def merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,13 +1,18 @@
 """`logagg demo`."""
 
 import argparse
+import logging
 from datetime import date
+from typing import TYPE_CHECKING
 
 from logagg.commands.options import add_progress
 
+if TYPE_CHECKING:
+    from logagg.demo import DemoResult
+
 EXAMPLES = """\
 examples:
-  logagg demo                          eight days of logs in ./logagg-demo, read and reported
+  logagg demo                          eight days of logs in ./logagg-demo, read and reported; then live until Ctrl-C
   logagg demo --days 2 --no-serve --dir /tmp/demo
 """
 
@@ -20,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="other numbers, other logs (default: 1)")
     parser.add_argument("--until", type=_date, metavar="DATE", help="the day after the last one (default: today)")
     parser.add_argument("--no-serve", action="store_true",
-                        help="end when all is built, as this version always does: it serves nothing yet")
+                        help="end when the reports are built, without the live page")
     add_progress(parser)
 
 
@@ -39,11 +44,30 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = run_demo(
         Path(arguments.dir), days=arguments.days, seed=arguments.seed, until=arguments.until,
-        serve=not arguments.no_serve,
+        live=not arguments.no_serve,
         progress=lambda title, total, unit: progress(title, total, unit, wanted=arguments.progress),
     )
     say(f"configuration  {safe_line(result.config)}")
     say(f"truth          {safe_line(result.truth)}")
     for report in result.reports:
         print(f"report {safe_line(report)}")
-    return 0
+    return 0 if arguments.no_serve else _serve(result)
+
+
+def _serve(result: "DemoResult") -> int:
+    """The live part, until a signal ends it."""
+    from logagg.commands.run import Signals, Stopping, run_in_thread
+    from logagg.demo import serve_demo
+    from logagg.terminal import log_to_stderr, say
+
+    signals, stopping = Signals(), Stopping()
+    signals.install()
+    signals.attach(stopping)
+    log_to_stderr("%(asctime)s %(levelname)s %(message)s", logging.WARNING)
+
+    def started(address: str) -> None:
+        print(f"live {address}", flush=True)
+        say("the applications go on writing; Ctrl-C ends it")
+
+    run_in_thread(lambda: serve_demo(result, stopping.event, started))
+    return signals.status

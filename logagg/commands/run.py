@@ -79,6 +79,19 @@ class Signals:
             self._service.reload()
 
 
+class Stopping:
+    """What signals reach where nothing is read anew."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def stop(self) -> None:
+        self.event.set()
+
+    def reload(self) -> None:
+        """Nothing: what can change by itself (the token file) is read again by itself."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     signals = Signals()
     signals.install()   # before anything that takes time, so that a stop during start-up ends cleanly too

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from logagg.commands.options import add_store
@@ -28,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from logagg.commands.run import Signals, run_in_thread
+    from logagg.commands.run import Signals, Stopping, run_in_thread
 
     signals = Signals()
     signals.install()   # before anything that takes time, so that a stop during start-up ends cleanly too
@@ -38,25 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = _config(arguments)
     check_web(config.web)
-    stopping = _Stopping()
+    stopping = Stopping()
     signals.attach(stopping)
     with App(config, read_only=True) as app:
         run_in_thread(lambda: serve(config, app.store, app.metrics, stopping.event, clock=app.clock,
                                     started=_announce))
     return signals.status
-
-
-class _Stopping:
-    """What signals reach."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-
-    def stop(self) -> None:
-        self.event.set()
-
-    def reload(self) -> None:
-        """Nothing: the token file is read again by itself, anything else needs a new start."""
 
 
 def _config(arguments: argparse.Namespace) -> "Config":

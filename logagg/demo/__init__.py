@@ -8,11 +8,12 @@
     files.py       entries -> log files with their layouts and rotations
     logs.py        all of them -> logs/ and truth.json
     settings.py    the logagg.toml of the demo
-    folder.py      run_demo: the whole demo in one folder
+    live.py        the applications go on writing, today and now
+    folder.py      run_demo: the whole demo in one folder; serve_demo: its live part
 
 Nothing here is imported by the product itself but by the command ``demo``.
 """
 
-from logagg.demo.folder import DemoResult, run_demo
+from logagg.demo.folder import DemoResult, run_demo, serve_demo
 
-__all__ = ["DemoResult", "run_demo"]
+__all__ = ["DemoResult", "run_demo", "serve_demo"]

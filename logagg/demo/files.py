@@ -85,8 +85,7 @@ class LogFiles:
                 self._rotate(day)
             assert self._file is not None
             block = entries[first : first + _BLOCK_ENTRIES]
-            text = "".join(_lines(self._writer.line, block))
-            self._file.write(text.encode("utf-8", "surrogateescape"))
+            self._file.write(text_of(self._writer, block))
             # Never while the clock may go back: a file that begins in the hour that comes twice has no order to
             # tell which of the two it is.
             if self._file.tell() >= _SEGMENT_BYTES and datetime.fromtimestamp(block[-1][0] / 1000, ZONE).hour > 3:
@@ -123,6 +122,11 @@ class LogFiles:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def text_of(writer: Writer, entries: Sequence[Entry]) -> bytes:
+    """The entries as `writer` writes them. A lone surrogate stands for a byte that is no UTF-8."""
+    return "".join(_lines(writer.line, entries)).encode("utf-8", "surrogateescape")
 
 
 def _lines(line: Line, entries: Sequence[Entry]) -> list[str]:

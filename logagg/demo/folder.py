@@ -2,17 +2,22 @@
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from logagg.clock import SystemClock
 from logagg.demo.days import ZONE, demo_days
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
 from logagg.errors import LogaggError, UsageError
 from logagg.terminal import Bar
+
+if TYPE_CHECKING:
+    from logagg.demo.live import LiveLogs
 
 MARKER = ".logagg-demo"
 DAYS_MAX = 400
@@ -26,20 +31,22 @@ StartBar = Callable[[str, int | None, str], Bar]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is. `reports` holds the index.html of each day, oldest first."""
+    """Where everything is. `reports` holds the index.html of each day, oldest first; `live` goes on writing."""
 
     folder: Path
     config: Path
     truth: Path
     reports: list[Path]
+    live: "LiveLogs | None" = None
 
 
 def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None = None,
-             serve: bool = True, progress: StartBar | None = None) -> DemoResult:
+             live: bool = False, progress: StartBar | None = None) -> DemoResult:
     """Write `days` full days of logs that end before `until` (default: today in the demo's zone), read and report them.
 
-    Raises UsageError for a folder that holds anything but an earlier demo. The logs, the truth and the configuration
-    depend on `days`, `seed` and `until` alone.
+    `live`: write what belongs to today too, as far as it has gone, for `serve_demo` to go on. Raises UsageError for a
+    folder that holds anything but an earlier demo. The logs, the truth and the configuration depend on `days`, `seed`
+    and `until` alone.
     """
     begin: StartBar = progress or _no_bar
     if not 1 <= days <= DAYS_MAX:
@@ -50,8 +57,17 @@ def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None =
         write_logs(folder, days=days, seed=seed, until=until, on_day=lambda _: bar.update(1))
     config = folder / "logagg.toml"
     config.write_text(settings(), encoding="utf-8")
+    writing = _begin_live(folder, seed) if live else None
     reports = _read_and_report(config, [day.date for day in demo_days(until, days)], begin)
-    return DemoResult(folder, config, folder / "truth.json", reports)
+    return DemoResult(folder, config, folder / "truth.json", reports, writing)
+
+
+def _begin_live(folder: Path, seed: int) -> "LiveLogs":
+    from logagg.demo.live import LiveLogs
+
+    logs = LiveLogs(folder, seed, SystemClock())
+    logs.write()
+    return logs
 
 
 def clear(folder: Path) -> None:
@@ -94,11 +110,10 @@ def _no_bar(title: str, total: int | None, unit: str) -> Bar:
 
 
 def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> list[Path]:
-    """Read and fold what the configuration names, and build its report of each day."""
+    """Read and fold what the configuration names, watch its rules, and build its report of each day."""
     from logagg.app import App
     from logagg.config import load
-    from logagg.report.build import build_report
-    from logagg.report.draw import Artist
+    from logagg.publisher import Publisher
 
     config = load(config_path)
     [report] = config.reports
@@ -107,18 +122,28 @@ def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> li
             errors = app.ingest_sources(bars.tell).read.errors
         if errors:
             raise LogaggError("the demo's own logs cannot be read: " + "; ".join(map(str, errors)))
-        with contextlib.closing(begin("building reports", len(days), "report")) as bar, Artist() as artist:
+        app.aggregator().settle()
+        with (contextlib.closing(begin("building reports", len(days), "report")) as bar,
+              Publisher(config, app.store, app.clock) as publisher):
             paths = []
             for day in days:
-                built = build_report(
-                    app.store, name=report.name, period="daily", date=day, timezone=report.timezone,
-                    packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
-                    out=config.archive_path, base=config.folder, clock=app.clock, rules=config.rules,
-                    artist=artist,
-                )
-                paths.append(built.path_html)
+                paths.append(publisher.build_at(report.name, "daily", day).path_html)
                 bar.update(1)
     return paths
+
+
+def serve_demo(result: DemoResult, stop: threading.Event, started: Callable[[str], None]) -> None:
+    """Let the demo's applications go on writing, follow them, and serve the live page, until `stop` is set.
+
+    `started` is told the live page's address.
+    """
+    from logagg.app import ROLES, App
+    from logagg.config import load
+    from logagg.together import Work, run_together
+
+    with App(load(result.config), on_serving=started) as app:
+        works: dict[str, Work] = {"applications": result.live.run} if result.live else {}
+        run_together({**works, "logagg": lambda end: app.run(ROLES, end)}, stop)
 
 
 class _Bars:

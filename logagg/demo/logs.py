@@ -30,7 +30,7 @@ def write_logs(root: Path, *, days: int, seed: int, until: date,
     over: dict[Source, list[Entry]] = {}
     for day in all_days:
         last = day is all_days[-1]
-        for source, entries in _entries(seed, day, incidents, last).items():
+        for source, entries in entries_of(seed, day, incidents, last).items():
             if day is all_days[0] and source == (IVR_HOSTS[0], "xivr"):
                 entries.append((day.at("04:10") + 417, "WARN", "watchdog", "Watchdog", THREAD_DUMP, ""))
             entries += over.pop(source, [])
@@ -49,7 +49,7 @@ def write_logs(root: Path, *, days: int, seed: int, until: date,
     return document
 
 
-def _entries(seed: int, day: Day, incidents: Plan, last: bool) -> dict[Source, list[Entry]]:
+def entries_of(seed: int, day: Day, incidents: Plan, last: bool) -> dict[Source, list[Entry]]:
     """What all apps write about what begins on `day`; a call may end on the next."""
     calls = {host: CallDay(seed, day, host, incidents, last) for host in IVR_HOSTS}
     return {

@@ -36,9 +36,9 @@ from logagg.rollup.window import zone_of
 SAMPLE = 10
 """Records shown of a number of which not all are."""
 
-NUMBER_RECORDS_MAX = 1000
-REPORT_RECORDS_MAX = 4000
-PAGE_RECORDS_MAX = 300
+NUMBER_RECORDS_MAX = 3000
+REPORT_RECORDS_MAX = 6000
+PAGE_RECORDS_MAX = 1000
 """With more, each local hour has a page of its own."""
 
 HOUR_RECORDS_MAX = 500
@@ -267,7 +267,7 @@ class _Drill:
 
     def _day_link(self, date: str, number: Number) -> str:
         """To the number in the newest revision of a day's report; "" where there is none."""
-        folder = self._place.parents[1] / "daily" / date
+        folder = self._place.parents[2] / "daily" / date
         found = sorted((int(path.parents[2].name[1:]) for path in folder.glob(f"r*/{number.path}")), reverse=True)
         return f"../../../../../daily/{date}/r{found[0]}/{number.path}" if found else ""
 

@@ -85,26 +85,46 @@ def expected_tables(rows: Sequence[Row], clock: Clock) -> list[Table]:
 
 
 def _due_table(due: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
-    lines: list[tuple[Cell, ...]] = [(Cell(_words(row["name"])), _date(day), Cell(row["due"]),
-              Cell(clock(day["at"])[-5:] if day["at"] else "–"),
-              Cell(_STATES[day["state"]], tone="bad" if day["state"] in ("late", "missing") else ""))
-             for row, day in due]
+    lines: list[tuple[Cell, ...]] = []
+    for row, days in _by_rule(due):
+        for day in days:
+            came = clock(day["at"])[-5:] if day["at"] else "–"
+            lines.append((Cell(_words(row["name"])), _date(day), Cell(row["due"]), Cell(came),
+                          Cell(_STATES[day["state"]], tone="bad" if day["state"] in ("late", "missing") else "")))
+        if rest := _kept(row, days):
+            lines.append((Cell(_words(row["name"])), Cell(rest), Cell(row["due"]), Cell("–"), Cell(_STATES["ok"])))
     columns = (Column("What", False), Column("Day", False), Column("Due"), Column("Came"), Column("State", False))
     return _cut("Against the schedule", columns, lines)
 
 
 def _pause_table(within: Sequence[tuple[Row, Row]], clock: Clock) -> Table:
     lines: list[tuple[Cell, ...]] = []
-    for row, day in within:
-        told = "; ".join(f"{clock(p['from'])[-5:]} to {clock(p['to'])[-5:]}, {duration(60 * p['minutes'])}"
-                         for p in day["pauses"])
-        more = day["pauses_count"] - len(day["pauses"])
-        told += f"; {more:,} more" if more else ""
-        said = told if day["state"] != "unknown" else f"not known yet ({told})"
-        lines.append((Cell(_words(row["name"])), _date(day), Cell(f"{row['within_minutes']} min, {row['between']}"),
-                      Cell(said or "none", tone="bad" if day["state"] == "pauses" else "")))
+    for row, days in _by_rule(within):
+        head, allowed = Cell(_words(row["name"])), Cell(f"{row['within_minutes']} min, {row['between']}")
+        for day in days:
+            told = "; ".join(f"{clock(p['from'])[-5:]} to {clock(p['to'])[-5:]}, {_span(p['minutes'])}"
+                             for p in day["pauses"])
+            more = day["pauses_count"] - len(day["pauses"])
+            told += f"; {more:,} more" if more else ""
+            said = {"ok": "none", "unknown": _STATES["unknown"]}.get(day["state"], told)
+            lines.append((head, _date(day), allowed, Cell(said, tone="bad" if day["state"] == "pauses" else "")))
+        if rest := _kept(row, days):
+            lines.append((head, Cell(rest), allowed, Cell("none")))
     columns = (Column("What", False), Column("Day", False), Column("Allowed"), Column("Longer pauses", False))
     return _cut("Pauses", columns, lines)
+
+
+def _by_rule(found: Sequence[tuple[Row, Row]]) -> list[tuple[Row, list[Row]]]:
+    """Each rule with the days that are told one by one: all of a day's report, else those that were not as expected."""
+    rules = {row["name"]: row for row, _ in found}
+    return [(row, [day for one, day in found if one is row and (len(row["days"]) == 1 or day["state"] != "ok")])
+            for row in rules.values()]
+
+
+def _kept(row: Row, told: Sequence[Row]) -> str:
+    """The other days, as one line."""
+    rest = len(row["days"]) - len(told)
+    return (f"{rest:,} day{'s' if rest > 1 else ''}" if not told else f"the other {rest:,}") if rest else ""
 
 
 def _cut(caption: str, columns: tuple[Column, ...], lines: list[tuple[Cell, ...]]) -> Table:
@@ -120,9 +140,14 @@ def _words(name: str) -> str:
     return title(name) if name else NO_DATA
 
 
+def _span(minutes: int) -> str:
+    return f"{minutes} min" if minutes < 60 else duration(60 * minutes)
+
+
 def _minutes(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() / 60
 
 
 def _length(start: str, end: str) -> str:
-    return duration(60 * _minutes(start, end))
+    minutes = _minutes(start, end)
+    return _span(int(minutes)) if minutes == int(minutes) else duration(60 * minutes)

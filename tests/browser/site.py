@@ -34,7 +34,7 @@ class Site:
     """The demo, its application and its address."""
 
     def __init__(self, folder: Path, at: str) -> None:
-        run_demo(folder, days=1, until=date(2026, 11, 21), serve=False)
+        run_demo(folder, days=1, until=date(2026, 11, 21))
         self.folder = folder
         self.clock = ShiftedClock(instant_us(at, ZONE))
         config = load(folder / "logagg.toml")

@@ -35,12 +35,12 @@ def test_older_and_back(site: Site, open_page: OpenPage) -> None:
     """Paging goes on where the page before ended, and back to the newest."""
     page = open_page(site.url + "/events?level=WARN")
     first = page.locator(".e-time a").evaluate_all("links => links.map(link => link.href)")
-    page.click("text=Older")
+    page.click(".pager >> text=Older")
     page.wait_for_url("**cursor=**")
     second = page.locator(".e-time a").evaluate_all("links => links.map(link => link.href)")
     assert len(first) == len(second) == 50
     assert not set(first) & set(second)
-    page.click("text=Newest")
+    page.click(".pager >> text=Newest")
     page.wait_for_url(lambda url: "cursor=" not in url)
     assert page.locator(".e-time a").evaluate_all("links => links.map(link => link.href)") == first
 

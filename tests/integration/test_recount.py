@@ -94,14 +94,40 @@ def changed_ledger(data: dict[str, Any]) -> None:
     data["ledger"][0]["committed"] -= 1
 
 
+def changed_week_before(data: dict[str, Any]) -> None:
+    data["backends"][1]["week_before"]["calls"] = 1
+
+
+def changed_course(data: dict[str, Any]) -> None:
+    data["hours"][12]["p95_ms"]["das"] *= 1.025
+
+
+def changed_outcome(data: dict[str, Any]) -> None:
+    data["hours"][12]["outcomes"]["payments"]["ok"] += 1
+
+
+def changed_change(data: dict[str, Any]) -> None:
+    data["changes"][0]["before"] += 0.001
+
+
+def missing_start(data: dict[str, Any]) -> None:
+    del data["timeline"][1]
+
+
+def changed_due(data: dict[str, Any]) -> None:
+    next(rule for rule in data["expected"] if "due" in rule)["days"][0]["at"] = "2026-11-20T11:00:00Z"
+
+
 @pytest.mark.parametrize("change", [changed_value, missing_row, extra_row, changed_p95, changed_previous,
-                                    changed_level, changed_hour, changed_ledger])
+                                    changed_level, changed_hour, changed_ledger, changed_week_before, changed_course,
+                                    changed_outcome, changed_change, missing_start, changed_due])
 def test_a_changed_report_is_detected(recount: ModuleType, counted: Any, demo: Path, tmp_path: Path,
                                       change: Callable[[dict[str, Any]], None]) -> None:
     """One number changed, one row missing or one too many anywhere in data.json is found; unchanged, nothing is."""
     [path] = (demo / "reports" / "operations" / "daily" / "2026-11-20").glob("r*/data.json")
     data = json.loads(path.read_text())
-    copy = tmp_path / "data.json"
+    copy = tmp_path / "daily" / "2026-11-20" / "r1" / "data.json"
+    copy.parent.mkdir(parents=True)
     for changed in (False, True):
         if changed:
             change(data)
@@ -109,6 +135,23 @@ def test_a_changed_report_is_detected(recount: ModuleType, counted: Any, demo: P
         check = recount.Comparison()
         recount.check_report(check, counted, copy)
         assert bool(check.different) == changed, check.first
+
+
+def test_weeks_and_months(recount: ModuleType, counted: Any, demo: Path, tmp_path: Path) -> None:
+    """Every number of the week's and the month's report is the recounted one, and one that is changed is found."""
+    for period, first in (("weekly", "2026-11-16"), ("monthly", "2026-11-01")):
+        logagg("report", "build", "--period", period, "--date", "2026-11-20", "--out", tmp_path,
+               config=demo / "logagg.toml")
+        path = tmp_path / "operations" / period / first / "r1" / "data.json"
+        complete = json.loads(path.read_text())["complete"]
+        for changed in (False, True):
+            if changed:
+                data = json.loads(path.read_text())
+                next(line for line in data["days"] if line["calls"])["calls"] += 1
+                path.write_text(json.dumps(data))
+            check = recount.Comparison()
+            recount.check_report(check, counted, path, complete=complete)
+            assert sum(check.different.values()) == changed, check.first
 
 
 def test_a_changed_rollup_is_detected(recount: ModuleType, counted: Any, demo: Path) -> None:

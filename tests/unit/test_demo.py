@@ -6,17 +6,19 @@ import random
 import re
 import tomllib
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from logagg.clock import StepClock
 from logagg.demo import folder as demo_folder
 from logagg.demo.calls import CallDay
-from logagg.demo.days import Day, demo_days
+from logagg.demo.days import ZONE, Day, demo_days
 from logagg.demo.files import WRITERS
 from logagg.demo.incidents import plan
+from logagg.demo.live import LiveLogs
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
 from logagg.errors import UsageError
@@ -182,3 +184,20 @@ def test_days_are_bounded(tmp_path: Path, days: int) -> None:
     with pytest.raises(UsageError, match="--days"):
         demo_folder.run_demo(tmp_path / "demo", days=days)
     assert not (tmp_path / "demo").exists()
+
+
+def test_live_lines_come_at_their_time(tmp_path: Path) -> None:
+    """At once all lines of today up to now, then each when its time has come, none twice."""
+    noon = int(datetime(2026, 11, 20, 12, 0, tzinfo=ZONE).timestamp() * 1e6)
+    clock = StepClock(noon)
+    for writer in WRITERS:
+        (tmp_path / "logs" / writer.host).mkdir(parents=True, exist_ok=True)
+    logs = LiveLogs(tmp_path, 1, clock)
+    assert logs.write() > 1000
+    assert logs.write() == 0
+    clock.step(600)
+    assert logs.write() > 10
+    text = (tmp_path / "logs" / "ivr-app01" / "xivr.log").read_text(errors="replace")
+    times = [line[:23] for line in text.splitlines() if line.startswith("2026-11-20T")]
+    assert "2026-11-20T12:00" <= times[-1] <= "2026-11-20T12:10"
+    assert times == sorted(times)
