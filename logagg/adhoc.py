@@ -1,7 +1,7 @@
 """Paths on a command line -> sources: as the configuration says where it knows them, else by options and names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from logagg.config.forms import text_problem
 from logagg.config.machine import machine_host
 from logagg.errors import GrammarError, UsageError
 from logagg.own import own_files
+from logagg.record import Stream
 from logagg.source.discover import discover
 from logagg.terminal import safe_line
 
@@ -37,6 +38,12 @@ def why_none(path: str) -> str:
     return f"{path}: matches no file"
 
 
+def _why_none(path: str, own: Sequence[str]) -> str:
+    if discover([_absolute(path)]).paths:
+        return f"{path}: holds only files that logagg writes itself"
+    return why_none(path)
+
+
 def sources_for(config: Config, paths: Sequence[str],
                 options: Mapping[str, Any]) -> tuple[list[SourceConfig], list[str]]:
     """Sources that hold exactly the files that `paths` mean now, and why some of them mean none.
@@ -51,13 +58,21 @@ def sources_for(config: Config, paths: Sequence[str],
     seen: dict[str, None] = {}
     for path in paths:
         found = discover([_absolute(path)], own)
-        problems += found.problems or (() if found.paths else (why_none(path),))
+        problems += found.problems or (() if found.paths else (_why_none(path, own),))
         seen.update(dict.fromkeys(found.paths))
     files: dict[SourceConfig, list[str]] = {}
     for path in sorted(seen):
         source = None if given else config.source_matching(path)
         files.setdefault(source or _source(path, config, given), []).append(path)
     return [replace(source, paths=tuple(own), exclude=()) for source, own in files.items()], problems
+
+
+def not_understood(streams: Iterable[Stream], sources: Sequence[SourceConfig]) -> list[str]:
+    """The paths of those streams of the sources that have rejects and not one record."""
+    asked = {(source.app, source.host) for source in sources}
+    unread = (stream.path for stream in streams if (stream.app, stream.host) in asked
+              and (counts := stream.counts + stream.open_counts).rejects and not counts.records)
+    return sorted(unread)
 
 
 def _absolute(path: str) -> str:

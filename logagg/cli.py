@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from logagg.errors import ConfigError, LogaggError
-from logagg.terminal import say
+from logagg.terminal import safe_line, say
 from logagg.version import __version__
 
 COMMANDS = {
@@ -95,6 +95,7 @@ def _common(to: argparse.ArgumentParser, default: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the answer is the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     _make_output_lossless()
     try:
         status = _run(argv)
@@ -103,6 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_stdout()
         return 0    # whoever reads has had enough
+    except OSError as error:
+        _close_stdout()
+        say(f"logagg: {_system_problem(error)}")
+        return 1
     except KeyboardInterrupt:
         say("logagg: interrupted")
         return 130
@@ -121,7 +126,9 @@ def _run(argv: Sequence[str]) -> int:
             traceback.print_exc()
         _say_error(error)
         return error.exit_status
-    except BrokenPipeError:
+    except OSError as error:    # a full disk, a file that has gone: nothing to report to anybody
+        if arguments.debug and not isinstance(error, BrokenPipeError):
+            traceback.print_exc()
         raise
     except Exception as error:
         if arguments.debug:
@@ -138,6 +145,22 @@ def _say_error(error: LogaggError) -> None:
         say(f"logagg: {len(error.problems)} problems in the configuration")
     else:
         say(f"logagg: {error}")
+
+
+def _system_problem(error: OSError) -> str:
+    """What the system refused, and where; without a file's name it is most often the output."""
+    where = "writing the output, or a file" if error.filename is None else safe_line(error.filename)
+    return f"{where}: {(error.strerror or str(error)).lower()}; with --debug it tells where in the program"
+
+
+def _open_closed_streams() -> None:
+    """A command started without stdout or stderr (`>&-`, pythonw) writes to nowhere; without stdin it reads nothing.
+
+    Left closed, their numbers would be given to the next files that are opened.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))    # noqa: SIM115, PTH123 - for the whole run
 
 
 def _make_output_lossless() -> None:

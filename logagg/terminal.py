@@ -95,10 +95,13 @@ def say(text: str = "") -> None:
 
 
 class SafeFormatter(logging.Formatter):
-    """Escapes controls in a log message: the paths and log text in it are not to be trusted."""
+    """Escapes controls in a log message, and indents its further lines, so that none looks like another message.
+
+    The paths and log text in it are not to be trusted.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return safe(super().format(record))
+        return safe(super().format(record)).replace("\n", "\n    ")
 
 
 def log_to_stderr(form: str, level: int) -> None:

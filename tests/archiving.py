@@ -1,4 +1,4 @@
-"""A small archive with everything in it: three days of one call centre, read by logagg itself, hostile text included."""
+"""A small archive with everything in it: three days of a call centre, read by logagg itself, hostile text included."""
 
 from dataclasses import dataclass
 from datetime import date

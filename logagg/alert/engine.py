@@ -213,8 +213,8 @@ class Engine:
         """Find from where on a rule can tell that something did not come: from the first record of the applications
         that write it, if rules were counted then."""
         earlier = progress.changed[0][0] if progress.changed else None
-        if watch.rule.type != "absent" or not (watch.is_new() or (
-                earlier is not None and (watch.known_from is None or earlier < watch.known_from))):
+        if watch.rule.type != "absent" or not (watch.is_new() or watch.known_from is None or (
+                earlier is not None and earlier < watch.known_from)):
             return
         first, recorded = counted(), first_minute(self._store, [RECORDS.name], sorted(watch.apps()) or None)
         known = first is not None and recorded is not None

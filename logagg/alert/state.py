@@ -62,7 +62,8 @@ def life(readings: Iterable[Reading], state: State, hold: int, until: int) -> It
     for reading in readings:
         matured = state.since + hold
         if state.phase == "pending" and (matured < reading.at or (matured == reading.at and reading.holds)):
-            yield (state := _held(state, hold)), Change("held", matured, state.since, _at(last or reading, matured))
+            seen = last if last is not None and matured < reading.at else reading
+            yield (state := _held(state, hold)), Change("held", matured, state.since, _at(seen, matured))
         before = state
         state, reason = step(state, reading.says(state.phase == "firing"), reading.at, hold)
         last = reading

@@ -20,7 +20,7 @@ from logagg.api.web import Web
 from logagg.record import Stream
 from logagg.rollup.window import zone_of
 from logagg.search import around
-from logagg.times import rfc3339
+from logagg.times import instant_us, rfc3339
 
 PAGE_ROWS = 50
 CONTEXT = 20
@@ -96,7 +96,13 @@ def incident_page(web: Web, request: Request) -> Response:
     found = incident(web.store, request.path_params["id"])
     if found is None:
         raise Problem(404, "There is no such incident.")
-    return HTMLResponse(page("incident", incident=found, **frame(web, request, "incidents")))
+    return HTMLResponse(page("incident", incident=found, until=_until(found.get("event_to")),
+                             **frame(web, request, "incidents")))
+
+
+def _until(last: str | None) -> str | None:
+    """The end of a range that still holds the last event's moment."""
+    return None if last is None else rfc3339(instant_us(last, "UTC") + 1)
 
 
 def sources_page(web: Web, request: Request) -> Response:

@@ -50,7 +50,8 @@ SERIES = _object(
 INCIDENT = _object(
     {"first": {"type": ["object", "null"], "description": "The first event, as /events has it."},
      "last": {"type": ["object", "null"], "description": "The last event."},
-     "reason": TEXT, "summary": TEXT, "type": TEXT, "unit": TEXT, "event_from": NULL_TIME, "event_to": NULL_TIME},
+     "reason": TEXT, "because": TEXT, "help": TEXT, "summary": TEXT, "detected_at": NULL_TIME,
+     "type": TEXT, "unit": TEXT, "event_from": NULL_TIME, "event_to": NULL_TIME},
     id=TEXT, rule=TEXT, labels=LABELS, severity=TEXT, state={"enum": ["pending", "firing", "resolved"]},
     pending_at=NULL_TIME, fired_at=NULL_TIME, resolved_at=NULL_TIME, value=NULL_NUMBER, threshold=NULL_NUMBER,
     late={"type": "boolean", "description": "Found long after its event time: stored, not sent."})

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from logagg.config import load
     from logagg.config.find import find_or_say
     from logagg.errors import ConfigError
-    from logagg.terminal import say
+    from logagg.terminal import safe_line, say
 
     try:
         answer = check(load(find_or_say(arguments.config)))
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(answer)
         for problem in problems:
-            say(f"problem: {problem}")
+            say(f"problem: {safe_line(problem)}")
         say(f"{len(problems)} problem{'s' * (len(problems) != 1)} found" if problems else "all is well")
     return 1 if problems else 0
 

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from logagg.commands.opening import reading
+    from logagg.commands.opening import reading, zone_of
     from logagg.errors import UsageError
     from logagg.rollup.export import (
         EVENT_COLUMNS,
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what != "events" and arguments.event:
         raise UsageError(f"--event is for events; leave it out for {arguments.what}")
     with reading(arguments) as app:
-        zone = arguments.timezone or app.config.timezone
+        zone = zone_of(arguments, app.config)
         from_us, to_us = range_us(arguments.from_, arguments.to, zone)
         if arguments.what == "events":
             rows = export_events(app.store, names=arguments.event, from_us=from_us, to_us=to_us)

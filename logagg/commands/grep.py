@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from logagg.commands.opening import reading
+    from logagg.commands.opening import reading, zone_of
     from logagg.errors import UsageError
     from logagg.search import Readings, Wanted, search
     from logagg.terminal import say
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.context <= 1000:
         raise UsageError(f"--context {arguments.context}: expected 0 to 1000")
     with reading(arguments) as app:
-        from_us, to_us = range_us(arguments.from_, arguments.to, arguments.timezone or app.config.timezone)
+        from_us, to_us = range_us(arguments.from_, arguments.to, zone_of(arguments, app.config))
         wanted = Wanted(arguments.text, arguments.regex, arguments.ignore_case, arguments.context, from_us, to_us)
         readings = Readings(app.config)
         found = search(app.store, wanted, readings.reader, app=arguments.app, host=arguments.host,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from logagg.commands.bars import Bars
-from logagg.commands.options import add_json, add_progress, print_json
+from logagg.commands.options import add_json, add_progress, print_json, say_problems
 
 if TYPE_CHECKING:
     from logagg.config import Config
@@ -48,9 +48,9 @@ _OPTIONS = ("app", "host", "layout", "dialect", "timezone", "encoding", "keep", 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from logagg.adhoc import sources_for
+    from logagg.adhoc import not_understood, sources_for
     from logagg.app import App
-    from logagg.terminal import log_to_stderr, say
+    from logagg.terminal import log_to_stderr
 
     log_to_stderr("logagg: %(message)s", logging.WARNING)
     config = _config(arguments)
@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         options["packs"] = tuple(arguments.packs) if arguments.packs else None
         sources, problems = sources_for(config, arguments.paths, options)
         config = replace(config, sources=tuple(sources))
-    for problem in problems:
-        say(f"logagg: {problem}")
+    say_problems(problems)
     if problems and not config.sources:
         return 1    # nothing to read: no store is made for it
     bars = Bars(arguments.progress)
@@ -70,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
             report = app.ingest_sources(bars.tell)
         finally:
             bars.close()
+        unread = not_understood(app.store.streams(), config.sources)
     problems += [str(error) for error in report.read.errors]
     answer = {
         "files": report.read.paths, "copies": report.read.copies, "waiting": report.read.waiting, "errors": problems,
-        "chunks_folded": report.folded.chunks,
+        "no_layout": unread, "chunks_folded": report.folded.chunks,
     }
     if arguments.json:
         print_json(answer)
@@ -100,11 +100,20 @@ def _config(arguments: argparse.Namespace) -> "Config":
     return config
 
 
+_UNREAD_SHOWN = 5
+
+
 def _summarise(answer: dict[str, Any]) -> None:
-    from logagg.terminal import say
+    from logagg.terminal import safe_line, say
 
     copies, count, waiting = len(answer["copies"]), answer["files"], answer["waiting"]
     said = f"{count:,} file{'s' * (count != 1)} read to the end"
     say(f"{said}, {copies:,} of them copies" if copies else said)
+    unread = answer["no_layout"]
+    for path in unread[:_UNREAD_SHOWN]:
+        say(f"{safe_line(path)}: no record of it was understood; name its layout with --layout, or that of its "
+            "[[source]]")
+    if len(unread) > _UNREAD_SHOWN:
+        say(f"{len(unread) - _UNREAD_SHOWN:,} more files were not understood; `logagg status` shows all")
     for path in waiting:
-        say(f"{path}: too short to tell from another log's beginning; it is read when it has grown")
+        say(f"{safe_line(path)}: too short to tell from another log's beginning; it is read when it has grown")

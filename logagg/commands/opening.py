@@ -59,6 +59,21 @@ def reading(arguments: argparse.Namespace) -> "AbstractContextManager[App]":
     return App(config, read_only=True)
 
 
+def zone_of(arguments: argparse.Namespace, config: "Config") -> str:
+    """The zone in which the command's times and days are meant: --timezone, else the configuration's."""
+    from logagg.config.fields import table
+    from logagg.config.forms import text_problem
+    from logagg.errors import UsageError
+
+    zone: str | None = arguments.timezone
+    if zone is None:
+        return config.timezone
+    field = next(one for one in table("source").fields if one.name == "timezone")
+    if problem := text_problem(field, zone):
+        raise UsageError(f"--timezone: {problem}")
+    return zone
+
+
 def bare_config(url: str) -> "Config":
     """What holds without a configuration: this store, the machine's zone, every pack that comes with logagg."""
     from logagg.config import Config

@@ -7,6 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 
+def say_problems(problems: Iterable[str]) -> None:
+    """Each problem as one line on stderr: the paths in it may hold line ends."""
+    from logagg.terminal import safe_line, say
+
+    for problem in problems:
+        say(f"logagg: {safe_line(problem)}")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from logagg.commands.options import print_json_lines
+from logagg.commands.options import print_json_lines, say_problems
 
 EXAMPLES = """\
 examples:
@@ -34,7 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
     from logagg.config.machine import machine_host, machine_zone
     from logagg.errors import UsageError
     from logagg.parse import Parsing, grammars, parse
-    from logagg.terminal import say
 
     for field in table("source").fields:
         value = getattr(arguments, field.name, None) if field.name in ("timezone", "encoding") else None
@@ -48,6 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
     problems: list[str] = []
     for rows in parse(arguments.paths, parsing, problems):
         print_json_lines(rows)
-    for problem in problems:
-        say(f"logagg: {problem}")
+    say_problems(problems)
     return 1 if problems else 0

@@ -37,12 +37,12 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from logagg.commands.opening import reading
+    from logagg.commands.opening import reading, zone_of
     from logagg.rollup.query import query
 
     with reading(arguments) as app:
         answer = query(app.store, app.metrics, arguments.metric, arguments.stat, arguments.date, arguments.hour,
-                       zone=arguments.timezone or app.config.timezone, labels=dict(arguments.label))
+                       zone=zone_of(arguments, app.config), labels=dict(arguments.label))
     if arguments.json:
         print_json(answer)
     else:

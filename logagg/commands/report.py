@@ -91,9 +91,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     from logagg.app import App
-    from logagg.clock import SystemClock
     from logagg.commands.opening import config_of
-    from logagg.report.build import build_report
+    from logagg.publisher import Publisher
     from logagg.terminal import safe_line, say
 
     config = config_of(arguments)
@@ -105,12 +104,9 @@ def _build(arguments: argparse.Namespace) -> int:
             app.folder().fold_all(lambda result: bars.tell("fold", result.chunks, 0))
         finally:
             bars.close()
-        built = build_report(
-            app.store, name=report.name, period=arguments.period, date=_day(arguments.date, report.timezone),
-            timezone=report.timezone, packs=[config.packs[name] for name in report.packs], metrics=config.metrics,
-            out=Path(arguments.out) if arguments.out else config.archive_path, base=config.folder,
-            clock=SystemClock(), rules=config.rules,
-        )
+        with Publisher(config, app.store, app.clock) as publisher:
+            built = publisher.build_at(report.name, arguments.period, _day(arguments.date, report.timezone),
+                                       Path(arguments.out) if arguments.out else None)
     if arguments.json:
         print_json({"html": str(built.path_html), "json": str(built.path_json), "revision": built.revision,
                     "changed": built.changed, "complete": built.complete,

@@ -42,9 +42,8 @@ def load(path: str | os.PathLike[str]) -> Config:
     path = Path(path)
     name = safe_line(path)
     try:
-        if path.is_file() and path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError([f"{name}: larger than 8 MiB; expected a TOML file, not a log"])
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)      # a device may have no end
     except FileNotFoundError:
         raise ConfigError([f"{name}: no such file; write one with `logagg init`"]) from None
     except IsADirectoryError:
@@ -52,6 +51,8 @@ def load(path: str | os.PathLike[str]) -> Config:
     except OSError as error:
         way_out = "grant this user the right to read it"
         raise ConfigError([f"{name}: cannot be read ({error.strerror}); {way_out}"]) from None
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ConfigError([f"{name}: larger than 8 MiB; expected a TOML file, not a log"])
     try:
         text = data.decode("utf-8-sig")     # Windows' Notepad writes a byte order mark
     except UnicodeDecodeError as error:

@@ -21,7 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})\Z|[0-9A-Fa-f:.]{2,45}\Z"
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9][A-Za-z0-9._-]*)):([0-9]{1,5})\Z")
 _AGE = re.compile(r"([1-9][0-9]{0,4})d\Z")
-_PASSWORD = re.compile(r"(://[^/@:\s]*:)\S*(@)")
+_PASSWORD = re.compile(r"((?:://[^/@:]*|^[^/@:]*(?=:(?!//))):).*(@)", re.DOTALL)     # also where the scheme is missing
 
 
 def quoted(value: Any) -> str:
@@ -57,7 +57,7 @@ def near(word: str, known: Iterable[str]) -> str:
 def masked(url: str) -> str:
     """A store's URL without its password and without options that may hold secrets."""
     url = _PASSWORD.sub(r"\1***\2", url)
-    return re.sub(r"(?i)([?&][a-z]*(?:password|secret|token)[a-z]*=)[^&]*", r"\1***", url)
+    return re.sub(r"(?i)([?&;][a-z]*(?:password|secret|token|mechanismproperties)[a-z]*=)[^&;]*", r"\1***", url)
 
 
 def kind_problem(field: Field, value: Any) -> str | None:

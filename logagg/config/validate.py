@@ -65,6 +65,8 @@ def parse(text: str, file: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax_problem(str(error), text, safe_line(file))]) from None
+    except ValueError:      # int() refuses more than 4,300 digits
+        raise ConfigError([f"{safe_line(file)}: not TOML: a number has too many digits; shorten it"]) from None
     except RecursionError:
         raise ConfigError([f"{safe_line(file)}: not TOML: brackets nested too deeply; remove some"]) from None
 

@@ -109,7 +109,7 @@ class _Seen:
 class _Room:
     """What a report may still show; which records are on which page already; records as they were read."""
 
-    records: int = REPORT_RECORDS_MAX
+    records: int = field(default_factory=lambda: REPORT_RECORDS_MAX)
     pages: dict[tuple[tuple[str, int], ...], str] = field(default_factory=dict)
     shown: dict[tuple[str, int], Shown] = field(default_factory=dict)
 

@@ -17,7 +17,8 @@ CONTEXT_LINES = 3
 LINES_MAX = 50
 LINE_CHARS_MAX = 1000
 
-_CHUNKS_HELD = 8
+_CHUNKS_HELD = 12
+_CHUNKS_BESIDE = 4
 _RECORD_BYTES = (1 << 14, 1 << 17)
 _AROUND_BYTES = 1 << 13
 _OF_A_CHUNK = frozenset({"long", "line", "mid"})
@@ -61,12 +62,10 @@ class RawLines:
         size = self._record_bytes(stream, chunk, data, at)
         encoding = self._readings.encoding(stream)
         lines = _lines(data[at : at + min(size, _RECORD_BYTES[-1])], encoding)
-        before = data[max(0, at - _AROUND_BYTES) : at]
-        if at < _AROUND_BYTES and before.count(b"\n") < CONTEXT_LINES and chunk.start:
-            before = self._bytes(event.stream, chunk.start - 1)[-_AROUND_BYTES:] + before
+        before = self._before(chunk, data[max(0, at - _AROUND_BYTES) : at])
         after = data[at + size : at + size + _AROUND_BYTES]
-        if at + size + len(after) == len(data) and after.count(b"\n") < CONTEXT_LINES:
-            after += self._bytes(event.stream, chunk.end)[:_AROUND_BYTES]
+        if at + size + len(after) == len(data):
+            after = self._after(chunk, after)
         return Shown(_lines(before, encoding)[-CONTEXT_LINES:], lines[:LINES_MAX],
                      _lines(after, encoding)[:CONTEXT_LINES], max(0, len(lines) - LINES_MAX))
 
@@ -89,10 +88,30 @@ class RawLines:
                 break
         return len(data) - at
 
-    def _bytes(self, stream: str, offset: int) -> bytes:
-        """All bytes of the chunk that holds an offset."""
-        found = self._chunk(stream, offset)
-        return found[1] if found else b""
+    def _before(self, chunk: Chunk, found: bytes) -> bytes:
+        """What stands before a record: `found` in its own chunk, and more of those before, which may be single lines
+        where a log is followed as it grows."""
+        for _ in range(_CHUNKS_BESIDE):
+            if found.count(b"\n") >= CONTEXT_LINES or len(found) >= _AROUND_BYTES or not chunk.start:
+                break
+            beside = self._chunk(chunk.stream, chunk.start - 1)
+            if beside is None:
+                break
+            chunk, data = beside
+            found = data[-_AROUND_BYTES:] + found
+        return found
+
+    def _after(self, chunk: Chunk, found: bytes) -> bytes:
+        """What stands behind a record, likewise."""
+        for _ in range(_CHUNKS_BESIDE):
+            if found.count(b"\n") >= CONTEXT_LINES:
+                break
+            beside = self._chunk(chunk.stream, chunk.end)
+            if beside is None:
+                break
+            chunk, data = beside
+            found += data[:_AROUND_BYTES]
+        return found
 
     def _chunk(self, stream: str, offset: int) -> tuple[Chunk, bytes] | None:
         """The chunk that holds an offset, with its bytes; None where they are not kept."""

@@ -6,6 +6,7 @@ or field: it comes back equal, can be looked up by equality, and sorts behind al
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, overload
 
@@ -70,10 +71,16 @@ def printable(text: str) -> str:
     return shown + ("…" if len(text) > 200 else "")
 
 
+_SECRET_OPTION = re.compile(r"(?i)([?&;][a-z]*(?:password|secret|token|mechanismproperties)[a-z]*=)[^&;]*")
+
+
 def hide_password(url: str) -> str:
-    """A URL without its user and password, for messages. All up to the last "@" goes: a password may hold an "@"."""
+    """A URL without its user and password, for messages. All up to the last "@" goes: a password may hold an "@".
+
+    Options that hold secrets (tlsCertificateKeyFilePassword, authMechanismProperties) stand without their values.
+    """
     scheme, mark, rest = url.partition("://")
-    return printable(scheme + mark + rest.rpartition("@")[2])
+    return printable(_SECRET_OPTION.sub(r"\1***", scheme + mark + rest.rpartition("@")[2]))
 
 
 def out_of_range(problem: OverflowError) -> StoreError:

@@ -73,8 +73,8 @@ def prepare(db: Database[dict[str, Any]], *, read_only: bool) -> None:
         if version == 0:
             raise StoreError(f"database {db.name} is empty: there is no store to read yet")
         if version < newest:
-            raise StoreError(f"database {db.name} was written by an older logagg and is open for reading only: run"
-                             " `logagg status` once with the right to write it, which migrates it")
+            raise StoreError(f"database {db.name} was written by an older logagg and is open for reading only:"
+                             " `logagg run` or `logagg ingest` migrates it")
         return
     if version == 0:
         _claim(db)

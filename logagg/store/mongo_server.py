@@ -5,6 +5,7 @@ https://www.mongodb.com/docs/manual/core/transactions-in-applications/ names the
 
 import random
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
@@ -30,7 +31,7 @@ from pymongo.write_concern import WriteConcern
 
 from logagg.clock import Clock
 from logagg.errors import StoreError, StoreUnavailable
-from logagg.store.codec import hide_password, out_of_range
+from logagg.store.codec import hide_password, out_of_range, printable
 
 Answer = TypeVar("Answer")
 Document = dict[str, Any]
@@ -78,7 +79,11 @@ class MongoServer:
         try:
             given = url.partition("?")[2].lower()
             options = {name: value for name, value in CLIENT_OPTIONS.items() if f"{name}=" not in given}
-            self._client: MongoClient[Document] = MongoClient(url, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)     # a misspelt option is a mistake, not a remark
+                self._client: MongoClient[Document] = MongoClient(url, **options)
+        except UserWarning as problem:
+            raise StoreError(f"store {self.where}: an option of this URL is wrong: {printable(str(problem))}") from None
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as problem:
             detail = "" if "@" in url else f" ({problem})"       # the driver's words may repeat a password
             raise StoreError(f"store {self.where}: not a MongoDB URL{detail}; expected mongodb://host:port/database,"

@@ -66,9 +66,12 @@ class SqliteFile:
 
     def _prepare(self) -> None:
         if self.read_only:
-            if stored_version(self._writer, self.path) < max(MIGRATIONS):
-                raise StoreError(f"{self.path} was written by an older logagg and is open for reading only: run"
-                                 " `logagg status` once with the right to write it, which migrates it")
+            version = stored_version(self._writer, self.path)
+            if version == 0:
+                raise StoreError(f"{self.path} is empty: there is no store to read yet")
+            if version < max(MIGRATIONS):
+                raise StoreError(f"{self.path} was written by an older logagg and is open for reading only: "
+                                 "`logagg run` or `logagg ingest` migrates it")
             return
         stored_version(self._writer, self.path)               # before anything is changed in a foreign file
         self._writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")

@@ -183,7 +183,7 @@ def test_incident_pages(web: Web, client: TestClient) -> None:
     assert "vip_stop" not in Checked(client.get("/incidents?state=firing").text).text
     [link] = [one for one in listed.links if "das_failing" in one]
     page = Checked(client.get(link).text)
-    for said in ("too many", "40.0 %, threshold 10.0 %", "2026-11-20 13:00:00", "ops", "reason=TIMEOUT", "host"):
+    for said in ("too many", "40.0 %", "at most 10.0 %", "2026-11-20 13:00:00", "ops", "reason=TIMEOUT", "host"):
         assert said in page.text, said
     assert client.get("/incidents/nothing").status_code == 404
 

@@ -2,6 +2,8 @@
 
 import http.client
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ import pytest
 
 from logagg.api.server import serve
 from logagg.errors import ConfigError, LogaggError
+from logagg.store import open_store
 from tests.waiting import until
 from tests.web import Web
 
@@ -87,3 +90,21 @@ def test_headers_without_end(tmp_path: Path) -> None:
         with socket.create_connection((parts.hostname, parts.port), timeout=10) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000)
             assert b"400" in client.recv(1000)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """`logagg serve` prints its address, reads a store that another process writes, and ends with 0 on SIGTERM; a
+    wrong --listen, or one that others reach, is exit status 2."""
+    config = tmp_path / "logagg.toml"
+    config.write_text('[store]\nurl = "sqlite:///logagg.db"\n')
+    open_store(f"sqlite:///{tmp_path}/logagg.db").close()
+    command = [sys.executable, "-m", "logagg", "-c", str(config), "serve", "--listen"]
+    for listen in ("nowhere", "0.0.0.0:0"):
+        assert subprocess.run([*command, listen], capture_output=True, timeout=60).returncode == 2
+    with subprocess.Popen([*command, "127.0.0.1:0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        one = connection(process.stdout.readline().strip())
+        one.request("GET", "/readyz")
+        assert one.getresponse().read() == b"ready\n"
+        process.terminate()
+        assert process.wait(30) == (0 if sys.platform != "win32" else 1)
