@@ -57,6 +57,9 @@ def sources_for(config: Config, paths: Sequence[str],
     problems: list[str] = []
     seen: dict[str, None] = {}
     for path in paths:
+        if not path:    # as from "$LOGS" where LOGS is not set: the current folder is not meant
+            problems.append("an empty path; expected a file, a folder or a glob")
+            continue
         found = discover([_absolute(path)], own)
         problems += found.problems or (() if found.paths else (_why_none(path, own),))
         seen.update(dict.fromkeys(found.paths))

@@ -167,7 +167,7 @@ class Watch:
 
     def first_of(self, start: int) -> int:
         """The first minute in which an incident can begin that the minutes from `start` on make."""
-        return start + 1 if self.rule.type == "ratio" else start
+        return start + 1 if self.rule.type == "ratio" or self.rule.hold else start
 
     def advance(self, lives: Lives, minutes: Minutes, evidence: Evidence, start: int, end: int, early_from: int,
                 now_us: int) -> dict[str, Incident]:

@@ -79,8 +79,8 @@ def threshold_readings(rule: Rule, counts: Counts, start: int, end: int, complet
     """The readings of an event, count or ratio rule at the minutes [start, end), by rising moment.
 
     A window is the minutes (m - window, m]. There is a reading where its content changes, and at `start`. That more
-    than allowed came is said with minute m itself, and from `early_from` on even while it is not complete; all else
-    is said at the end of m, once it is complete.
+    than allowed came, where it need not hold for some time, is said with minute m itself, and from `early_from` on
+    even while it is not complete; all else is said at the end of m, once it is complete.
     """
     near = counts.minutes[bisect_left(counts.minutes, start - rule.window):bisect_left(counts.minutes, end)]
     changes = {start, *(minute for minute in near if minute >= start), *(minute + rule.window for minute in near)}
@@ -93,7 +93,7 @@ def threshold_readings(rule: Rule, counts: Counts, start: int, end: int, complet
             if known:       # too few to begin with are enough to go on
                 yield Reading(minute + 1, holds and whole >= rule.min_count, part, whole, minute, goes_on=holds)
         elif known:
-            yield Reading(minute if holds else minute + 1, holds, part, whole, minute)
+            yield Reading(minute if holds and not rule.hold else minute + 1, holds, part, whole, minute)
         elif holds and not rule.hold and minute >= early_from:
             yield Reading(minute, True, part, whole, minute)
 

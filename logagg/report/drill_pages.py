@@ -218,23 +218,31 @@ class _Drill:
 
     def _write_records(self, number: Number, seen: Sequence[_Seen]) -> tuple[dict[int, str], int]:
         """The pages of a number's records: minute -> link to its records, and how many records they show."""
-        seen = seen[: self._room.records]
         links: dict[int, str] = {}
-        stem = Path(number.path).name.removesuffix(".html") + "-records"
+        kept = 0
         parts = [("", seen)] if len(seen) <= PAGE_RECORDS_MAX else [
             (f"-{clock[:2]}{'-again' if again else ''}", list(group)[:HOUR_RECORDS_MAX])
             for (clock, again), group in groupby(seen, key=lambda one: self._hour(one.minute))]
         for suffix, part in parts:
-            if not part:
-                continue
-            ids = tuple(one.place for one in part)
-            name = self._room.pages.get(ids)
-            if name is None:
-                name = self._room.pages[ids] = f"{stem}{suffix}.html"
-                self._room.records -= len(part)
-                self._page("drill_records.html", number, name, groups=self._groups(part), shown=len(part))
-            links |= {one.minute: f"{name}#m{one.minute}" for one in part}
-        return links, sum(len(part) for _, part in parts)
+            shown, name = self._write_part(number, suffix, part)
+            links |= {one.minute: f"{name}#m{one.minute}" for one in shown}
+            kept += len(shown)
+        return links, kept
+
+    def _write_part(self, number: Number, suffix: str, part: Sequence[_Seen]) -> tuple[Sequence[_Seen], str]:
+        """A page of these records, or of as many as there is room for: those, and its name. The page of another number
+        that shows just these serves both."""
+        for shown in (part, part[: self._room.records]):
+            name = self._room.pages.get(tuple(one.place for one in shown))
+            if name is not None or not shown:
+                return shown, name or ""
+            if len(shown) <= self._room.records:
+                break
+        name = f"{Path(number.path).name.removesuffix('.html')}-records{suffix}.html"
+        self._room.pages[tuple(one.place for one in shown)] = name
+        self._room.records -= len(shown)
+        self._page("drill_records.html", number, name, groups=self._groups(shown), shown=len(shown))
+        return shown, name
 
     def _groups(self, seen: Sequence[_Seen]) -> list[Group]:
         """Records by minute. The raw bytes are read stream by stream, since that decompresses each chunk once."""

@@ -125,7 +125,7 @@ def test_followed_through_ten_kills(writer: list[str], store_url: str, tmp_path:
         java = write(writer, tmp_path, pause_every=500)
         for kill in range(10):
             more = committed_records(store_url) + chance.randrange(1, RECORDS // 12)
-            until(lambda more=more: service.holds(committed_records(store_url) >= more), f"work before kill {kill}", 120)
+            until(lambda more=more: service.holds(committed_records(store_url) >= more), f"work, kill {kill}", 120)
             service.kill()
             service.start()
         assert java.wait(120) == 0

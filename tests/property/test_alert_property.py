@@ -116,6 +116,12 @@ def live(rng: random.Random, logs: Mapping[tuple[str, str], Sequence[Row]], one:
     settle(one)
 
 
+def following(one: World) -> list[dict[str, Any]]:
+    """What follows from the data. A live engine may also have told of what was withdrawn later: of something missing
+    that an application had never written before, and whose reading it did not know to wait for."""
+    return essence([value for value in one.incidents() if not value.get("withdrawn")])
+
+
 @pytest.mark.parametrize("run", range(25))
 def test_live_in_any_steps_ends_as_at_once(run: int) -> None:
     """Evaluated live in random steps, with restarts, there are the same incidents as evaluated once at the end."""
@@ -131,7 +137,7 @@ def test_live_in_any_steps_ends_as_at_once(run: int) -> None:
         one.evaluate()
 
     live(rng, logs, one, evaluate)
-    assert essence(one.incidents()) == essence(at_once(logs).incidents())
+    assert following(one) == following(at_once(logs))
 
 
 @pytest.mark.parametrize("run", range(15))
@@ -154,7 +160,7 @@ def test_cut_off_anywhere_it_ends_the_same(run: int) -> None:
         store.left = None
 
     live(rng, logs, one, evaluate)
-    assert essence(one.incidents()) == essence(at_once(logs).incidents())
+    assert following(one) == following(at_once(logs))
     told = set(one.told.said)
     for value in one.incidents():
         if value["fired_at"] and not value["late"]:

@@ -36,6 +36,14 @@ def test_sources(tmp_path: Path) -> None:
     assert len(problems) == 1 and "none" in problems[0]
 
 
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an unset variable of the shell leaves is said, and nothing is read for it."""
+    (tmp_path / "das.log").touch()
+    monkeypatch.chdir(tmp_path)
+    sources, problems = sources_for(loads("", tmp_path / "logagg.toml"), [""], {})
+    assert not sources and problems == ["an empty path; expected a file, a folder or a glob"]
+
+
 def test_options_win(tmp_path: Path) -> None:
     """With any option of reading the configuration's sources do not count."""
     (tmp_path / "das.log").touch()

@@ -86,7 +86,7 @@ def test_a_held_condition() -> None:
     world.write(events("low_memory", "2026-11-20T12:00:30"))
     world.read_to("2026-11-20T12:01:00")
     [pending] = world.evaluate()
-    assert (pending["state"], pending["pending_at"], pending["fired_at"]) == ("pending", "2026-11-20T12:00:00Z", None)
+    assert (pending["state"], pending["pending_at"], pending["fired_at"]) == ("pending", "2026-11-20T12:01:00Z", None)
     world.read_to("2026-11-20T12:10:00")
     [ended] = world.evaluate()
     assert (ended["state"], ended["fired_at"], world.told.said) == ("resolved", None, [])
@@ -94,7 +94,7 @@ def test_a_held_condition() -> None:
     world.read_to("2026-11-20T12:40:00")
     world.at("2026-11-20T12:40:00")
     [fired] = world.evaluate()
-    assert (fired["pending_at"], fired["fired_at"]) == ("2026-11-20T12:20:00Z", "2026-11-20T12:25:00Z")
+    assert (fired["pending_at"], fired["fired_at"]) == ("2026-11-20T12:21:00Z", "2026-11-20T12:26:00Z")
 
 
 def test_what_is_due_and_does_not_come() -> None:
