@@ -21,6 +21,7 @@ from logagg.notify.outbox import Outbox
 from logagg.notify.sender import Sender
 from logagg.publisher import Publisher
 from logagg.report.schedule import Scheduler, Waker, keep_building
+from logagg.rollup.expire import expire
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import MetricSet
 from logagg.source.backoff import Backoff
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 FOLD_S = 0.25
 FOLD_REST_FACTOR = 4
+EXPIRE_FIRST_S = 60.0
+EXPIRE_S = 3600.0
 
 
 class Aggregator:
@@ -49,7 +52,7 @@ class Aggregator:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what was committed until then is folded and watched, and mailed if it can be."""
-        works: dict[str, Work] = {"fold": self._fold}
+        works: dict[str, Work] = {"fold": self._fold, "expire": self._expire}
         if self._config.reports:
             works["reports"] = self._report
         if self._config.smtp is not None:
@@ -91,6 +94,20 @@ class Aggregator:
         folded = self._folder.fold()
         self._engine.evaluate()
         return folded.chunks > 0
+
+    def _expire(self, stop: threading.Event) -> None:
+        """Delete what is too old, soon after the start and then once an hour."""
+        lease, wait_s = Lease(self._store, self._clock, "expire"), EXPIRE_FIRST_S
+        while not self._clock.wait(stop, wait_s):
+            wait_s = EXPIRE_S
+            try:
+                if lease.hold():
+                    deleted = expire(self._store, self._config.retention, self._clock.now_us(),
+                                     lambda: not stop.is_set() and lease.hold())
+                    if any(deleted.values()):
+                        log.info("expired: %(chunks)d chunks, %(events)d events, %(buckets)d buckets", deleted)
+            except StoreUnavailable as error:
+                log.warning("expiring: %s; trying again in an hour", error)
 
     def _send(self, stop: threading.Event) -> None:
         assert self._config.smtp is not None

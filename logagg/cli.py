@@ -33,6 +33,7 @@ COMMANDS = {
     "channel": "send a test message",
     "export": "print events or rollups",
     "status": "show what has been read of each log",
+    "expire": "delete what is older than the configuration keeps it",
 }
 
 EPILOG = """\

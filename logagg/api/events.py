@@ -128,13 +128,17 @@ class _Walk:
     def _untimed(self, before: Key | None) -> Iterator[tuple[Key, Event | None]]:
         """Events without a time, which come before all others: those last in (stream, offset) first."""
         last: deque[Event] = deque(maxlen=WINDOW_EVENTS_MAX)
+        fitting = 0
         for event in self.store.events(names=self.wanted.events or None):
             if event.ts_us is not None or (before is not None and key_of(event) >= before):
                 break
             if self._fits(event):
                 last.append(event)
+                fitting += 1
         for event in reversed(last):
             yield key_of(event), event
+        if fitting > len(last):
+            self.stopped = key_of(last[0])
 
     def _read(self, from_us: int | None, to_us: int | None, after: Key | None, *,
               limit: int | None = None) -> Iterator[Event]:
