@@ -6,6 +6,7 @@ out of reach; 2: wrong usage or configuration; 130: interrupted. Nothing heavy i
 
 import argparse
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -115,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    gc.set_threshold(50_000, 20, 100)   # reading makes many objects and no cycles: a tenth less of its time
     arguments = parser(argv).parse_args(argv)
     if arguments.command is None:
         parser(()).print_help(sys.stderr)

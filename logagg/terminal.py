@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import IO, Any, Protocol
@@ -75,8 +76,9 @@ def progress(title: str, total: int | None, unit: str = "B", *, wanted: bool | N
     from tqdm import tqdm
 
     scaled = unit == "B"
+    width, height = shutil.get_terminal_size()  # 80 x 24 where the terminal does not know, as in many containers
     bar: Bar = tqdm(desc=safe_line(title), total=total, unit=unit, unit_scale=scaled,
-                    unit_divisor=1024 if scaled else 1000, file=sys.stderr, mininterval=0.2, dynamic_ncols=True)
+                    unit_divisor=1024 if scaled else 1000, file=sys.stderr, mininterval=0.2, ncols=width, nrows=height)
     return bar
 
 

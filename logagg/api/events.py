@@ -6,7 +6,6 @@ text) is tried on each event; when a page has looked at enough, it ends early an
 that no question holds the store for long and none is given up.
 """
 
-import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from logagg.clock import Clock
 from logagg.interfaces import Store
 from logagg.record import Event, Stream
 
-LOOK_S = 3.0
+LOOK_S = 5.0
 WINDOW_EVENTS_MAX = 4000
 WINDOW_US = 60_000_000
 DAY_US = 86_400_000_000
@@ -81,6 +80,12 @@ class _Walk:
     until_s: float
     clock: Clock
     stopped: Key | None = None
+    levels: frozenset[str] = frozenset()
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        self.levels = frozenset(level.casefold() for level in self.wanted.levels)
+        self.text = self.wanted.text.casefold()
 
     def oldest_first(self, after: Key | None) -> Iterator[tuple[Key, Event | None]]:
         for i, event in enumerate(self._read(self.wanted.from_us, self.wanted.to_us, after)):
@@ -119,7 +124,7 @@ class _Walk:
             for event in reversed(found):
                 if (before is None or key_of(event) < before) and self._fits(event):
                     yield key_of(event), event
-            width = WINDOW_US if high > now else width * (4 if len(found) <= WINDOW_EVENTS_MAX // 8 else 1)
+            width = WINDOW_US if high > now else _next_width(width, len(found))
             high = start
             if high > low and self._is_late():
                 self.stopped = (high, "", width)
@@ -152,10 +157,15 @@ class _Walk:
     def _fits(self, event: Event) -> bool:
         if event.stream not in self.streams:
             return False
-        levels, text = self.wanted.levels, self.wanted.text
-        if levels and (event.level or "").casefold() not in {level.casefold() for level in levels}:
+        if self.levels and (event.level or "").casefold() not in self.levels:
             return False
-        return not text or any(text.casefold() in part.casefold() for part in _texts(event))
+        return not self.text or any(self.text in part.casefold() for part in _texts(event))
+
+
+def _next_width(width: int, events: int) -> int:
+    """So wide that the next window may hold half of what one holds at most; at most four times wider."""
+    aim = max(1, WINDOW_EVENTS_MAX // 2)
+    return max(1, width * aim // max(events, aim // 4, 1))
 
 
 def key_of(event: Event) -> Key:
@@ -170,7 +180,7 @@ def _texts(event: Event) -> Iterator[str]:
             yield body[name]
     for name in ("fields", "mdc"):
         for value in (body.get(name) or {}).values():
-            yield value if isinstance(value, str) else json.dumps(value)
+            yield str(value)
 
 
 def known_events(packs: Sequence[Any]) -> list[str]:
