@@ -20,7 +20,7 @@ from logagg.demo.settings import settings
 from logagg.interfaces import Store
 from logagg.record import Chunk, Event, Partial, Stream
 from logagg.rollup.fold import Folder
-from logagg.store.memory import MemoryStore
+from logagg.store import open_store
 from tests.alerts import Told, essence, utc
 
 FOUND_BY = {"das_failure_burst": {"das_failing"}, "payments_stopped": {"payments_stopped"},
@@ -108,12 +108,12 @@ def test_reading_history_tells_nobody_but_of_what_is_new(demo: Demo) -> None:
     assert demo.told.said == []
 
 
-def test_live_finds_the_same_as_replay(demo: Demo) -> None:
+def test_live_finds_the_same_as_replay(demo: Demo, tmp_path: Path) -> None:
     """The same records and observations, step by step with some streams behind, end in the same incidents; people
     are told of each when it fires and when it is over."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    rng, store, told = random.Random(seed), MemoryStore(), Told()
+    rng, store, told = random.Random(seed), open_store(f"sqlite:///{tmp_path}/live.db"), Told()
     start, end = us(demo.truth["from"]), us(demo.truth["to"])
     clock = StepClock(start)
     live, folder = engine(demo.app, store, clock, told), Folder(store, demo.app.metrics)
@@ -166,10 +166,11 @@ class _Replayed:
             for i, partial in enumerate(self._partials.pop(minute)):
                 layers += [[]] * (len(layers) == i)
                 layers[i] = [*layers[i], partial]
-        chunks = [Chunk(self.stream.id, self._end + i, self._end + i + 1, b"x", partials=tuple(layer),
+        first = max(self._end, max((event.offset for event in events), default=0)) + 1
+        chunks = [Chunk(self.stream.id, first + i - 1 if i else self._end, first + i, b"x", partials=tuple(layer),
                         events=tuple(events) if i == 0 else ()) for i, layer in enumerate(layers)]
         if chunks:
-            end = self._end + len(chunks)
+            end = chunks[-1].end
             state = Stream(self.stream.id, self.stream.host, self.stream.app, self.stream.path,
                            self.stream.first_line, revision=self._revision, end=end, resume=end)
             assert store.commit([(state, chunks)]) == ["committed"]
