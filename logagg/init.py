@@ -18,14 +18,23 @@ def init(path: Path, *, force: bool = False) -> None:
         if force:
             _replace(path, text)
         else:
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            _create(path, text)
     except FileExistsError:
         raise UsageError(f"{safe_line(path)} exists already and was left as it is; "
                          "--force replaces it, -c FILE writes another") from None
     except OSError as error:
         raise LogaggError(f"{safe_line(path)}: cannot be written ({error.strerror}); "
                           "choose a folder that exists and that you may write to, with -c FILE") from None
+
+
+def _create(path: Path, text: str) -> None:
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:     # a full disk: an empty configuration would be a valid one
+            path.unlink()
+            raise
 
 
 def _replace(path: Path, text: str) -> None:

@@ -4,8 +4,8 @@ Every fold writes the `records` bucket of each window that it touches, changed o
 of anything in the window. Months are compared first, then the days, hours and minutes of those that changed; finer
 revisions are remembered for the recent past only: what changes further back is taken as changed as a whole.
 
-What is remembered is written down now and then (document "rule"/":seen"). To have it older than the truth is harmless:
-what is evaluated again ends the same.
+What is remembered is written down now and then, with how far each rule was evaluated (document "rule"/":seen"). To
+have it older than the truth is harmless: what is evaluated again ends the same.
 """
 
 import json
@@ -57,6 +57,7 @@ class Changes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._seen: dict[str, dict[int, int]] = {}
+        self._evaluated: dict[str, dict[str, int]] = {}
         self._loaded = False
 
     def read(self, now: int) -> Progress:
@@ -77,17 +78,23 @@ class Changes:
                 kept = {start: revision for start, revision in kept.items() if _is_kept(step, start, start, now)}
             self._seen[step] = kept
 
-    def save(self) -> None:
-        """Write down what was seen."""
-        value = {step: {str(start): revision for start, revision in revisions.items()}
+    def evaluated(self, rule: str) -> dict[str, int]:
+        """How far each group of a rule's label sets had been evaluated when that was written down."""
+        self._load()
+        return self._evaluated.get(rule, {})
+
+    def save(self, evaluated: Mapping[str, Mapping[str, int]]) -> None:
+        """Write down what was seen, and how far each rule was evaluated."""
+        value: dict[str, Any] = {step: {str(start): revision for start, revision in revisions.items()}
                  for step, revisions in self._seen.items()}
-        self._store.put_document(KIND, KEY, None, value)
+        self._store.put_document(KIND, KEY, None, {"seen": value, "evaluated": evaluated})
 
     def _load(self) -> bool:
         """Whether anything was seen before."""
         if not self._loaded:
             document = self._store.document(KIND, KEY)
-            self._seen = _loaded(document[1]) if document else {}
+            if document:
+                self._seen, self._evaluated = _loaded(document[1]["seen"]), document[1]["evaluated"]
             self._loaded = True
         return bool(self._seen)
 

@@ -136,7 +136,8 @@ class Engine:
         self._latest = last_minute(self._store, now + EARLY_MINUTES)
         for name, rule in self._rules.items():
             blank = {"since": FIRST_MINUTE if progress.fresh else now}
-            self._watches[name] = Watch(rule, remembered.get(name) or blank, self._sources)
+            self._watches[name] = Watch(rule, remembered.get(name) or blank, self._changes.evaluated(name),
+                                        self._sources)
             if name not in remembered:
                 self._save_watch(name)
             else:
@@ -155,16 +156,12 @@ class Engine:
         return rule is not None and rule.type == value["type"] and set(rule.by) == value["labels"].keys()
 
     def _save(self) -> None:
-        """Write down what is remembered: at once where a rule can or cannot tell any more, else now and then."""
-        if self._clock.monotonic_s() - self._saved_s < SAVE_S:
-            for name, watch in self._watches.items():
-                if watch.unknown != self._saved[name].get("unknown"):
-                    self._save_watch(name)
-            return
+        """Write down what is remembered: of a rule what has changed, and now and then how far all is evaluated."""
         for name in self._watches:
             self._save_watch(name)
-        self._changes.save()
-        self._saved_s = self._clock.monotonic_s()
+        if self._clock.monotonic_s() - self._saved_s >= SAVE_S:
+            self._changes.save({name: watch.complete for name, watch in self._watches.items()})
+            self._saved_s = self._clock.monotonic_s()
 
     def _save_watch(self, name: str) -> None:
         value = self._watches[name].remembered()

@@ -105,8 +105,9 @@ def begun(rule: Rule, labels: str, minute: int, reading: Reading, now_us: int) -
     limit, unit = threshold(rule)
     return {
         "id": incident_id(rule.name, labels, minute), "rule": rule.name, "type": rule.type, "labels": fields,
-        "severity": rule.severity, "help": rule.help, "state": "pending", "pending_at": rfc3339(minute * MINUTE_US), "fired_at": None,
-        "resolved_at": None, "detected_at": rfc3339(now_us), "value": value_of(rule, reading), "threshold": limit,
+        "severity": rule.severity, "help": rule.help, "state": "pending",
+        "pending_at": rfc3339(minute * MINUTE_US), "fired_at": None, "resolved_at": None,
+        "detected_at": rfc3339(now_us), "value": value_of(rule, reading), "threshold": limit,
         "unit": unit, "late": False, "reason": reason, "because": reason, "summary": summary_of(rule, fields, reason),
         "event_from": None, "event_to": None, "first": None, "last": None, "send": list(rule.send or ()), "handed": [],
     }

@@ -40,14 +40,16 @@ class Lives:
 
 
 class Watch:
-    """A rule with what it remembers (document "rule"/<name>): the sources that its events come from, how far each
-    group of label sets was evaluated over complete minutes, since when it counts, and why it cannot tell, if so."""
+    """A rule with what it remembers (document "rule"/<name>): since when it counts, the sources that its events come
+    from, and why it cannot tell now, if so. `complete`: how far each group of label sets was evaluated over complete
+    minutes."""
 
-    def __init__(self, rule: Rule, remembered: Mapping[str, Any], configured: Collection[Source]) -> None:
+    def __init__(self, rule: Rule, remembered: Mapping[str, Any], complete: Mapping[str, int],
+                 configured: Collection[Source]) -> None:
         self.rule = rule
         self.since: int = remembered["since"]
         self.sources: set[Source] = {(app, host) for app, host in remembered.get("sources", ())}
-        self.complete: dict[str, int] = dict(remembered.get("complete", {}))
+        self.complete: dict[str, int] = dict(complete)
         self.unknown: str | None = remembered.get("unknown")
         self.known_from: int | None = None
         self._configured = set(configured)
@@ -57,8 +59,7 @@ class Watch:
         self._apps: set[str] = set()
 
     def remembered(self) -> dict[str, Any]:
-        return {"since": self.since, "sources": sorted(map(list, self.sources)), "complete": self.complete,
-                "unknown": self.unknown}
+        return {"since": self.since, "sources": sorted(map(list, self.sources)), "unknown": self.unknown}
 
     def is_new(self) -> bool:
         """Whether nothing was evaluated yet over minutes that are complete."""

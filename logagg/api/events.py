@@ -165,7 +165,7 @@ class _Walk:
 def _next_width(width: int, events: int) -> int:
     """So wide that the next window may hold half of what one holds at most; at most four times wider."""
     aim = max(1, WINDOW_EVENTS_MAX // 2)
-    return max(1, width * aim // max(events, aim // 4, 1))
+    return width * 4 if events * 4 <= aim else max(1, width * aim // events)
 
 
 def key_of(event: Event) -> Key:

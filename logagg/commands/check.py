@@ -86,5 +86,6 @@ def _reading(file: dict[str, Any]) -> str:
     if not total:
         return "empty" if not file["bytes"] else "not read"
     layout = f"detected {safe_line(file['layout'])}" if file["detected"] else (
-        "layout as configured" if file["layout"] else "no layout detected")
+        "layout as configured" if file["layout"] else
+        "layout not certain yet, too few records" if file["records"] else "no layout detected")
     return f"{file['records']:,} of the first {total:,} records read; {layout}"

@@ -46,7 +46,7 @@ def discover(patterns: Sequence[str], exclude: Sequence[str] = ()) -> Discovery:
         elif glob.has_magic(pattern):
             found.update(_expand(pattern, problems))
         else:
-            problems.append(f"{pattern}: no such file or folder")
+            problems.append(f"{pattern}: {_why_not(pattern)}")
     kept = sorted(path for path in found if not _excluded(path, exclude))
     return Discovery(tuple(path for path in kept if _is_regular(path)), tuple(problems))
 
@@ -70,6 +70,17 @@ def _expand(pattern: str, problems: list[str]) -> Iterator[str]:
         return
     for path in glob.iglob(pattern, recursive=True):
         yield os.path.normpath(path)
+
+
+def _why_not(path: str) -> str:
+    """Why a path cannot be found: a folder on its way may be closed to this user."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return "no such file or folder"
+    except (OSError, ValueError) as error:      # ValueError: a name that no system can have
+        return (getattr(error, "strerror", None) or str(error)).lower()
+    return "no such file or folder"
 
 
 def _files_below(folder: str, problems: list[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from logagg.source.backoff import Backoff
 from logagg.source.discover import FileSource, discover
 from logagg.source.files import open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
+from logagg.source.notice import Notices
 from logagg.source.observe import note_found
 from logagg.source.recognise import Holders, recognise, remember
 from logagg.source.tail import BUFFER_BYTES_MAX, Commits
@@ -101,7 +102,7 @@ class _Run:
 
     def _patiently(self, work: Callable[[], None]) -> None:
         """Do `work` until the store plays along. It can be done again at any point: positions move after commits."""
-        began_s = self._clock.monotonic_s()
+        began_s, notices = self._clock.monotonic_s(), Notices()
         while True:
             try:
                 work()
@@ -109,7 +110,7 @@ class _Run:
             except StoreUnavailable as error:
                 if self._clock.monotonic_s() - began_s >= self._patience_s:
                     raise
-                log.warning("%s; trying again, nothing is lost", error)
+                notices.begin("store", f"{error}; trying again for {self._patience_s:.0f} seconds")
             self._clock.wait(threading.Event(), self._backoff.next_s())
 
     def _round(self) -> None:

@@ -125,6 +125,6 @@ def test_own_rules_take_the_place_of_a_packs() -> None:
     assert (config.smtp.port, str(config.smtp.password_file)) == (465, "/etc/logagg/secret")
     assert config.smtp.sender.startswith("logagg@")
     assert config.notify.age_max_s == 7200
-    assert [channel.to for channel in config.channels] == [("ops@example.com",), ("boss@example.com", "ceo@example.com")]
+    assert [one.to for one in config.channels] == [("ops@example.com",), ("boss@example.com", "ceo@example.com")]
     assert (config.web.host, config.web.port, config.web.public_url) == ("::1", 80, "https://logs.example.com/x")
     assert config.reports[0].send == ("boss",)

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from logagg.alert.rule import Rule
 from logagg.alert.window import (
     Counts,
     absence_readings,
@@ -42,10 +43,14 @@ def test_minutes_that_are_not_complete_say_only_what_cannot_be_undone() -> None:
     counts = Counts({10: 5}, {10: 5})
     count = rule(name="r", type="count", event="x", above=3, window="2m")
     ratio = rule(name="r", type="ratio", part="x", whole="x", above=0.5, window="2m")
-    assert [(one.at, one.holds) for one in threshold_readings(count, counts, 10, 20, 10, 0)] == [(10, True)]
-    assert [(one.at, one.holds) for one in threshold_readings(count, counts, 10, 20, 13, 0)] == [(10, True), (13, False)]
-    assert list(threshold_readings(ratio, counts, 10, 20, 10, 0)) == []
-    assert [(one.at, one.holds) for one in threshold_readings(ratio, counts, 10, 20, 11, 0)] == [(11, True)]
+
+    def said(of: Rule, complete: int) -> list[tuple[int, bool]]:
+        return [(one.at, one.holds) for one in threshold_readings(of, counts, 10, 20, complete, 0)]
+
+    assert said(count, 10) == [(10, True)]
+    assert said(count, 13) == [(10, True), (13, False)]
+    assert said(ratio, 10) == []
+    assert said(ratio, 11) == [(11, True)]
 
 
 def test_old_minutes_wait_until_they_are_complete() -> None:
