@@ -125,6 +125,8 @@ class Engine:
             self._changes.done(progress, now)
             done = [watch.done() for watch in self._watches.values()]
             self._settled = state if all(done) else None
+            if not all(done):
+                self._saved_s = float("-inf")     # with a rule's new sources it is kept that it is to be looked at again
         self._save()
         return written
 
@@ -156,12 +158,12 @@ class Engine:
         return rule is not None and rule.type == value["type"] and set(rule.by) == value["labels"].keys()
 
     def _save(self) -> None:
-        """Write down what is remembered: of a rule what has changed, and now and then how far all is evaluated."""
-        for name in self._watches:
-            self._save_watch(name)
+        """Write down what is remembered: now and then how far all is evaluated, then of a rule what has changed."""
         if self._clock.monotonic_s() - self._saved_s >= SAVE_S:
             self._changes.save({name: watch.complete for name, watch in self._watches.items()})
             self._saved_s = self._clock.monotonic_s()
+        for name in self._watches:
+            self._save_watch(name)
 
     def _save_watch(self, name: str) -> None:
         value = self._watches[name].remembered()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from logagg.commands.options import add_progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from logagg.demo import DemoResult
 
 EXAMPLES = """\
@@ -39,11 +41,19 @@ def _date(text: str) -> date:
 def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from logagg.demo.alone import alone
+
+    folder = Path(arguments.dir)
+    with alone(folder):
+        return _demo(arguments, folder)
+
+
+def _demo(arguments: argparse.Namespace, folder: "Path") -> int:
     from logagg.demo import run_demo
     from logagg.terminal import progress, safe_line, say
 
     result = run_demo(
-        Path(arguments.dir), days=arguments.days, seed=arguments.seed, until=arguments.until,
+        folder, days=arguments.days, seed=arguments.seed, until=arguments.until,
         live=not arguments.no_serve,
         progress=lambda title, total, unit: progress(title, total, unit, wanted=arguments.progress),
     )

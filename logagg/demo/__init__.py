@@ -9,6 +9,7 @@
     logs.py        all of them -> logs/ and truth.json
     settings.py    the logagg.toml of the demo
     live.py        the applications go on writing, today and now
+    alone.py       one demo at a time in a folder
     folder.py      run_demo: the whole demo in one folder; serve_demo: its live part
 
 Nothing here is imported by the product itself but by the command ``demo``.

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -53,10 +53,10 @@ def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None =
         raise UsageError(f"--days {days}: expected 1 to {DAYS_MAX}")
     until = until or datetime.now(ZONE).date()
     clear(folder)
-    with contextlib.closing(begin("writing logs", days, "day")) as bar:
+    with _writable(folder), contextlib.closing(begin("writing logs", days, "day")) as bar:
         write_logs(folder, days=days, seed=seed, until=until, on_day=lambda _: bar.update(1))
-    config = folder / "logagg.toml"
-    config.write_text(settings(), encoding="utf-8")
+        config = folder / "logagg.toml"
+        config.write_text(settings(), encoding="utf-8")
     writing = _begin_live(folder, seed) if live else None
     reports = _read_and_report(config, [day.date for day in demo_days(until, days)], begin)
     return DemoResult(folder, config, folder / "truth.json", reports, writing)
@@ -70,21 +70,31 @@ def _begin_live(folder: Path, seed: int) -> "LiveLogs":
     return logs
 
 
-def clear(folder: Path) -> None:
-    """Make `folder` ready for a demo: new, empty, or rid of what an earlier demo wrote. It then bears the marker.
-
-    Only what a demo writes is removed; anything else that a user has put there stays.
-    """
+def mark(folder: Path) -> None:
+    """Make `folder`, if it is new, empty or an earlier demo's, bear the marker. UsageError for any other."""
     marker = folder / MARKER
-    try:
+    with _writable(folder):
         if not marker.is_file():
             if folder.is_dir() and any(folder.iterdir()):
                 raise UsageError(f"{folder}: not empty, and not made by `logagg demo` (no {MARKER} in it); "
                                  "nothing was touched: name a new or empty folder with --dir")
             folder.mkdir(parents=True, exist_ok=True)
             marker.write_text(_MARKER_TEXT, encoding="utf-8")
+
+
+def clear(folder: Path) -> None:
+    """Rid the demo's folder of what an earlier demo wrote; anything else that a user has put there stays."""
+    mark(folder)
+    with _writable(folder):
         for name in _WRITTEN:
             _remove(folder / name)
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """OSError -> UsageError that names the way out."""
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: {error.strerror}; the demo needs a folder that it can write: "
                          "name another with --dir") from error

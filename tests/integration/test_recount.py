@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,9 +12,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
+from logagg.api.app import create_app
+from logagg.app import App
+from logagg.config import load
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
+from logagg.report.mail import built_mail
 from tests.conftest import ROOT
 from tests.service import logagg
 
@@ -191,3 +197,50 @@ def test_the_hour_that_comes_twice(recount: ModuleType, tmp_path: Path) -> None:
     assert end - start == 25 * 60
     minutes = {minute for rows in counted.values["records"].values() for minute in rows if start <= minute < end}
     assert len(minutes) > 24 * 60
+
+
+@pytest.fixture(scope="module")
+def last_day(demo: Path) -> Path:
+    """The folder of the last day's report, whose data.json equals the recount (tested above)."""
+    return max((demo / "reports" / "operations" / "daily").glob("*/r*/data.json")).parent
+
+
+def test_rest_gives_the_same_numbers(demo: Path, last_day: Path) -> None:
+    """Every metric of data.json, asked for over REST."""
+    data = json.loads((last_day / "data.json").read_text())
+    stats = {"counter": {"count": "count", "sum": "value"}, "ratio": {"rate": "value"},
+             "distribution": {name: name for name in ("count", "sum", "min", "max", "median", "p95", "p99")}}
+    compared = 0
+    with App(load(demo / "logagg.toml"), read_only=True) as app:
+        client = TestClient(create_app(app.config, app.store, app.metrics), base_url="http://127.0.0.1:8470")
+        for row in data["metrics"]:
+            asked = {"metric": row["metric"], "date": data["date"], "timezone": data["timezone"],
+                     "label": [f"{name}={value}" for name, value in row["labels"].items()]}
+            for stat, key in stats[row["kind"]].items():
+                answer = client.get("/api/v1/query", params=asked | {"stat": stat})
+                assert answer.status_code == 200, answer.text
+                if row["count"]:
+                    assert answer.json()["value"] == pytest.approx(row[key], abs=1e-6), (row, stat)
+                    compared += 1
+    assert compared > 100
+
+
+def test_page_and_mail_give_the_same_numbers(demo: Path, last_day: Path) -> None:
+    """Each backend's calls and failures, and the figures at the top, as data.json has them."""
+    data = json.loads((last_day / "data.json").read_text())
+    page = (last_day / "index.html").read_text()
+    config = load(demo / "logagg.toml")
+    _, text, html, _ = built_mail(last_day, [config.packs["callcenter"]])
+    for backend in data["backends"]:
+        row = page[page.index(f"<bdi>{backend['name'].upper()}</bdi>" if len(backend["name"]) < 4 else
+                              f"<bdi>{backend['name'].capitalize()}</bdi>"):]
+        found = re.findall("<td[^>]*>(.*?)</td>", row)[:2]
+        cells = [re.sub("<[^>]*>", "", cell.partition("<span")[0]) for cell in found]
+        assert cells == [f"{backend['calls']:,}", f"{backend['failures']:,}"], backend
+    wholes = {row["metric"]: row for row in data["metrics"] if not row["labels"]}
+    for metric, title in (("calls", "Calls"), ("payments_ok", "Payments ok"), ("outbound_calls", "Outbound calls")):
+        number = f"{wholes[metric]['count']:,}"
+        assert re.search(rf"^{title} +{re.escape(number)}\b", text, re.MULTILINE), (title, number)
+        for form in (page, html):
+            plain = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", form))
+            assert f"{title} {number} " in plain, (title, number)

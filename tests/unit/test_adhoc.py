@@ -1,18 +1,21 @@
 """Paths on a command line become sources."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from logagg.adhoc import app_of, sources_for
-from logagg.config import loads
+from logagg.adhoc import app_of, not_understood, sources_for, why_none
+from logagg.config import SourceConfig, loads
 from logagg.errors import GrammarError, UsageError
+from logagg.record import Counts, Stream
 
 
 @pytest.mark.parametrize(("path", "app"), [
     ("/x/das.log", "das"), ("das.log.1.gz", "das"), ("das-2026-11-20.log.zst", "das"), ("das_20261120.log", "das"),
     ("das.2026-11-20.log", "das"), ("xivr-app01.log", "xivr-app01"), (".hidden.log", "hidden"),
     ("20261120", "20261120"), ("...", "log"), ("das-2026-11-20T10_00.log", "das"),
+    ("d\udcffs.log", "d\\udcffs"), ("d\x1b[31m\ns.log", "d\\x1b[31m\\ns"),
 ])
 def test_app_of(path: str, app: str) -> None:
     """All generations of a log have the same application's name."""
@@ -34,6 +37,38 @@ def test_sources(tmp_path: Path) -> None:
         ("skip", "events", "Asia/Kolkata", ["skip.tmp"]),
     ]
     assert len(problems) == 1 and "none" in problems[0]
+
+
+def test_own_files_are_no_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store, the configuration and the archive in a folder of logs are not read, nor when they are named."""
+    (tmp_path / "reports" / "r").mkdir(parents=True)
+    for name in ("das.log", "logagg.toml", "s.db", "s.db-wal", "s.db-shm", "s.db.log", "reports/r/index.html"):
+        (tmp_path / name).touch()
+    text = '[store]\nurl = "sqlite:///s.db"\n[[report]]\nname = "r"\n'
+    monkeypatch.chdir(tmp_path)
+    sources, problems = sources_for(loads(text, tmp_path / "logagg.toml"), ["."], {})
+    assert [Path(path).name for source in sources for path in source.paths] == ["das.log", "s.db.log"]
+    assert not problems
+    sources, problems = sources_for(loads(text, tmp_path / "logagg.toml"), ["s.db"], {})
+    assert not sources and problems == ["s.db: holds only files that logagg writes itself"]
+
+
+def test_why_a_path_means_no_file(tmp_path: Path) -> None:
+    """An empty folder, a pipe and a glob without a match each have their reason."""
+    assert why_none(str(tmp_path)) == f"{tmp_path}: no file in this folder"
+    assert why_none(f"{tmp_path}/*.log") == f"{tmp_path}/*.log: matches no file"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.log")
+        sources, problems = sources_for(loads("", tmp_path / "logagg.toml"), [str(tmp_path / "pipe.log")], {})
+        assert not sources and "is no regular file; `logagg parse -` reads what is piped" in problems[0]
+
+
+def test_not_understood() -> None:
+    """Streams of the sources with rejects only are named; with any record, or of another source, they are not."""
+    streams = [Stream(str(i), host, app, f"/{i}", "", counts=counts) for i, (app, host, counts) in enumerate([
+        ("a", "h", Counts(rejects=3)), ("a", "h", Counts(records=1, rejects=3)), ("a", "h", Counts()),
+        ("b", "h", Counts(rejects=1))])]
+    assert not_understood(streams, [SourceConfig("a", "h")]) == ["/0"]
 
 
 def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,8 @@ def test_wrong_usage(argv: list[str], said: str, capsys: pytest.CaptureFixture[s
     (ConfigError(["a.toml:1: x"]), 2, "logagg: a.toml:1: x\n"),
     (ConfigError(["a.toml:1: x", "a.toml:2: y"]), 2,
      "a.toml:1: x\na.toml:2: y\nlogagg: 2 problems in the configuration\n"),
+    (FileNotFoundError(2, "No such file or directory", "/x\n"), 1,
+     "logagg: /x\\n: no such file or directory; with --debug it tells where in the program\n"),
     (RuntimeError("odd"), 1,
      "logagg: unexpected RuntimeError: odd; please report it; run again with --debug for the trace\n"),
     (KeyboardInterrupt(), 130, "logagg: interrupted\n"),
@@ -129,6 +131,27 @@ def test_a_closed_pipe_is_quiet() -> None:
     process.stdout.close()
     assert (process.wait(30), process.stderr.read()) == (0, b"")
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_no_bug() -> None:
+    """What the system refuses is said in its words, without a trace and without asking for a report."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*LOGAGG, "check", "--schema"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("logagg: writing the output, or a file: no space left on device")
+    assert "report" not in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells of another kind")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("argv", ["check --schema", "parse -", "--help"])
+def test_closed_streams(argv: str, closed: str) -> None:
+    """Started without stdin, stdout or stderr, as by some schedulers, it works and says no trace."""
+    done = subprocess.run(f'"{sys.executable}" -m logagg {argv} {closed}', shell=True, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr and "unexpected" not in done.stderr
 
 
 def test_output_is_utf8_into_a_pipe() -> None:

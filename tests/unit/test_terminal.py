@@ -80,3 +80,9 @@ def test_columns() -> None:
 def test_size(n_bytes: int, shown: str) -> None:
     """Sizes for a person."""
     assert size(n_bytes) == shown
+
+
+def test_a_log_messages_further_lines_are_indented() -> None:
+    """A file's name with a line end cannot pass for another message."""
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s: gone", ("/a\nlogagg: all is well\x1b",), None)
+    assert SafeFormatter("logagg: %(message)s").format(record) == "logagg: /a\n    logagg: all is well\\x1b: gone"
