@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -35,6 +35,34 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
     return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def safe_json(text: str) -> str:
+    """JSON with what json.dumps leaves of control characters (C1, bidirectional) as its escapes: it stays JSON."""
+    return _HOSTILE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class Out(Protocol):
+    """What can be written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+
+class _Harmless:
+    """Writes to a terminal what has been made harmless."""
+
+    def __init__(self, stream: IO[str], escape: Callable[[str], str]) -> None:
+        self._stream, self._escape = stream, escape
+
+    def write(self, text: str, /) -> object:
+        return self._stream.write(self._escape(text.replace("\r\n", "\n")))
+
+
+def output(*, json: bool = False) -> Out:
+    """The standard output for data that may hold hostile text: harmless on a terminal, elsewhere as it is."""
+    if is_terminal(sys.stdout):
+        return _Harmless(sys.stdout, safe_json if json else safe)
+    return sys.stdout
 
 
 def is_terminal(stream: IO[Any]) -> bool:

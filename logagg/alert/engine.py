@@ -38,6 +38,9 @@ SAVE_S = 30.0
 KEPT_MINUTES = 180
 """How much of the counters stays in memory between two steps."""
 
+LONGEST_MINUTES = 92 * 1440
+"""An incident that was longer than this, and is over, is not found again where data of its time arrive late."""
+
 OPEN_MAX = 1000
 """Label sets of one rule that may be firing at once; more are a mistake in the rule's `by`, and are not stored."""
 
@@ -126,7 +129,8 @@ class Engine:
             done = [watch.done() for watch in self._watches.values()]
             self._settled = state if all(done) else None
             if not all(done):
-                self._saved_s = float("-inf")     # with a rule's new sources it is kept that it is to be looked at again
+                # With a rule's new sources it is written down that it is to be looked at again.
+                self._saved_s = float("-inf")
         self._save()
         return written
 
@@ -232,7 +236,8 @@ class Engine:
     def _enter(self, run: _Run) -> None:
         """Begin with the run's first range, at least where the last one ended."""
         run.at = run.start = max(run.at, run.ranges[0][0])
-        run.stored = self._incidents.of(run.watch.rule.name, run.start - SLICE_MINUTES)
+        recent = run.start >= self._clock.now_us() // MINUTE_US - KEPT_MINUTES
+        run.stored = self._incidents.of(run.watch.rule.name, run.start - (SLICE_MINUTES if recent else LONGEST_MINUTES))
         run.lives = run.watch.carried(run.stored, run.start)
         run.found = {}
 
@@ -243,7 +248,7 @@ class Engine:
         margin = max(rule.window + rule.hold, (rule.within or 0) + 1, 1500 if rule.due is not None else 0)
         if run.at < run.ranges[0][1] + margin or not run.lives.idle():
             return False
-        return not any(value["state"] != "merged" and run.watch.spans(value, run.at) for value in run.stored)
+        return not any(run.watch.spans(value, run.at) for value in run.stored)
 
     def _finish(self, run: _Run, early_from: int, now_us: int) -> list[Incident]:
         """Write what the range has made, and go on to the next one that is not behind already."""

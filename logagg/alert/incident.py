@@ -8,7 +8,8 @@
 "handed": [what the notifier was told: "firing", "resolved"]}
 
 Data that arrives out of order can show that an incident began in an earlier minute, and so has another id. The one
-with the old id then has the state "merged", "merged_into" with the new id, and no fired_at: it counts nowhere.
+with the old id then has the state "merged", "merged_into" with the new id, and no fired_at: it counts nowhere. One
+that does not follow from the data any more at all is resolved and has "withdrawn": true.
 """
 
 import hashlib
@@ -44,7 +45,7 @@ def us_of(text: str) -> int:
 
 def key_time(minute: int) -> str:
     """What the keys of a minute's incidents begin with; they are in order of time."""
-    return f"{_EPOCH + timedelta(minutes=minute):%Y%m%dT%H%M%SZ}"
+    return f"{_EPOCH + timedelta(minutes=max(0, minute)):%Y%m%dT%H%M%SZ}"
 
 
 def incident_id(rule: str, labels: str, minute: int) -> str:
@@ -60,6 +61,11 @@ def began(incident: Incident) -> int:
 
 def is_open(incident: Incident) -> bool:
     return incident["state"] in ("pending", "firing")
+
+
+def is_void(incident: Incident) -> bool:
+    """Whether it does not follow from what is known now: it was merged into another, or withdrawn."""
+    return incident["state"] == "merged" or bool(incident.get("withdrawn"))
 
 
 def threshold(rule: Rule) -> tuple[float, str]:
@@ -173,9 +179,9 @@ class Incidents:
                 if document is not None:
                     self._revisions[key], self._values[key] = document
         elif minute < self._from:
-            # Far back, and rarely: an incident of any length may reach into what is evaluated again.
-            self._values = self._store.documents(KIND) | self._values
-            self._from = 0
+            # Late data, rarely: a long incident may reach into what is evaluated again.
+            self._values = self._store.documents(KIND, start=key_time(minute), end=key_time(self._from)) | self._values
+            self._from = minute
 
     def _index(self) -> tuple[int, list[str]]:
         if self._open is None:

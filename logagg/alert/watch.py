@@ -11,11 +11,11 @@ from typing import Any
 
 from logagg.alert.changes import Progress, Range, Source
 from logagg.alert.evidence import Evidence
-from logagg.alert.incident import Incident, began, begun, is_open, summary_of, threshold, us_of, value_of
+from logagg.alert.incident import Incident, began, begun, is_open, is_void, summary_of, threshold, us_of, value_of
 from logagg.alert.incident import reason_of as reason_of_reading
 from logagg.alert.minutes import Counting, Minutes
 from logagg.alert.rule import Rule
-from logagg.alert.state import IDLE, Change, State, life
+from logagg.alert.state import IDLE, Change, Phase, State, life
 from logagg.alert.window import Counts, absence_readings, lookback, merged, threshold_readings
 from logagg.rollup.partial import MINUTE_US, labels_json
 from logagg.rollup.window import LAST_MINUTE
@@ -68,7 +68,7 @@ class Watch:
     def spans(self, incident: Incident, at: int) -> bool:
         """Whether an incident reaches from before a minute to behind it."""
         resolved = incident["resolved_at"]
-        return began(incident) < at and (resolved is None or us_of(resolved) > at * MINUTE_US)
+        return not is_void(incident) and began(incident) < at and (resolved is None or us_of(resolved) > at * MINUTE_US)
 
     def apps(self) -> set[str]:
         """The applications that ever wrote the rule's events."""
@@ -149,19 +149,22 @@ class Watch:
         """What was open when the range begins at `start`."""
         lives = Lives()
         for value in stored:
-            if value["state"] == "merged" or began(value) >= self.first_of(start):
+            if is_void(value) or began(value) >= self.first_of(start):
                 continue
             resolved = value["resolved_at"]
             if resolved is None or us_of(resolved) > start * MINUTE_US:
                 labels = labels_json(value["labels"])
-                lives.open[labels] = self._opened(value)
-                lives.states[labels] = State("firing" if value["fired_at"] else "pending", began(value))
+                lives.open[labels] = self._opened(value, start)
+                phase: Phase = "firing" if lives.open[labels]["fired_at"] else "pending"
+                lives.states[labels] = State(phase, began(value))
         return lives
 
-    def _opened(self, value: Incident) -> Incident:
-        """The incident as it was before it was resolved."""
-        opened = {**value, "resolved_at": None, "state": "firing" if value["fired_at"] else "pending",
-                  "reason": value["because"]}
+    def _opened(self, value: Incident, at: int) -> Incident:
+        """The incident as it was at a moment before it was resolved."""
+        opened = {**value, "resolved_at": None, "state": "firing", "reason": value["because"]}
+        if not value["fired_at"] or (us_of(value["fired_at"]) > at * MINUTE_US and self.rule.hold):
+            opened |= {"state": "pending", "fired_at": None, "first": None, "last": None, "event_from": None,
+                       "event_to": None}
         if self.rule.type == "absent":
             opened |= {"last": None, "event_to": value["fired_at"], "value": threshold(self.rule)[0]}
         return opened

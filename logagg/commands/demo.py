@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from logagg.demo.alone import alone
+    from logagg.demo.folder import check_days
 
+    check_days(arguments.days)
     folder = Path(arguments.dir)
     with alone(folder):
         return _demo(arguments, folder)

@@ -1,7 +1,6 @@
 """`logagg export`."""
 
 import argparse
-import sys
 
 from logagg.commands.options import add_range, add_store
 
@@ -38,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         export_rollups,
         write_rows,
     )
+    from logagg.terminal import output
     from logagg.times import range_us
 
     if arguments.what != "rollups" and arguments.step:
@@ -56,5 +56,5 @@ def run(arguments: argparse.Namespace) -> int:
             rows = export_rollups(app.store, app.metrics, arguments.step or "hour", zone=zone, from_us=from_us,
                                   to_us=to_us)
             columns = ROLLUP_COLUMNS
-        write_rows(rows, arguments.format, columns, sys.stdout)
+        write_rows(rows, arguments.format, columns, output(json=arguments.format == "jsonl"))
     return 0

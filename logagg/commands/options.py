@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from logagg.terminal import output, safe_line, say
+
 
 def say_problems(problems: Iterable[str]) -> None:
     """Each problem as one line on stderr: the paths in it may hold line ends."""
-    from logagg.terminal import safe_line, say
-
     for problem in problems:
         say(f"logagg: {safe_line(problem)}")
 
@@ -42,18 +42,19 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 def print_json(value: Any) -> None:
     """One indented JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    output(json=True).write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
     """One JSON object a line, written in larger pieces."""
     encode = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
+    out = output(json=True)
     piece: list[str] = []
     for row in rows:
         piece.append(encode(row))
         if len(piece) >= 256:
-            sys.stdout.write("\n".join(piece) + "\n")
+            out.write("\n".join(piece) + "\n")
             piece.clear()
     if piece:
-        sys.stdout.write("\n".join(piece) + "\n")
+        out.write("\n".join(piece) + "\n")
     sys.stdout.flush()

@@ -49,8 +49,7 @@ def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None =
     and `until` alone.
     """
     begin: StartBar = progress or _no_bar
-    if not 1 <= days <= DAYS_MAX:
-        raise UsageError(f"--days {days}: expected 1 to {DAYS_MAX}")
+    check_days(days)
     until = until or datetime.now(ZONE).date()
     clear(folder)
     with _writable(folder), contextlib.closing(begin("writing logs", days, "day")) as bar:
@@ -68,6 +67,12 @@ def _begin_live(folder: Path, seed: int) -> "LiveLogs":
     logs = LiveLogs(folder, seed, SystemClock())
     logs.write()
     return logs
+
+
+def check_days(days: int) -> None:
+    """UsageError for a number of days that makes no sense."""
+    if not 1 <= days <= DAYS_MAX:
+        raise UsageError(f"--days {days}: expected 1 to {DAYS_MAX}")
 
 
 def mark(folder: Path) -> None:

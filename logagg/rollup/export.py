@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TextIO
+from typing import Any
 
 from logagg.errors import UsageError
 from logagg.interfaces import Store
@@ -21,6 +21,7 @@ from logagg.rollup.query import check_step, numbers, utc_text
 from logagg.rollup.read import read
 from logagg.rollup.window import LAST_MINUTE, end_of, zone_of
 from logagg.store.codec import encodable
+from logagg.terminal import Out
 
 FORMATS = ("jsonl", "csv")
 EVENT_COLUMNS = ("id", "ts", "level", "logger", "thread", "message", "mdc", "ndc", "marker", "exception", "event",
@@ -95,7 +96,7 @@ def _incident_key(at_us: int) -> str:
     return (_EPOCH + timedelta(seconds=-(-max(0, at_us) // 1_000_000))).strftime("%Y%m%dT%H%M%SZ")
 
 
-def write_rows(rows: Iterable[Row], form: str, columns: Sequence[str], out: TextIO) -> int:
+def write_rows(rows: Iterable[Row], form: str, columns: Sequence[str], out: Out) -> int:
     """Write rows as "jsonl" or "csv" and tell how many; for CSV `out` must not translate line ends (newline="")."""
     if form not in FORMATS:
         raise UsageError(f"no format {form!r}: expected {' or '.join(FORMATS)}")

@@ -94,6 +94,14 @@ class TestServer:
         assert "top" not in str(caught.value)
 
 
+    def test_a_wrong_option(self) -> None:
+        """An option that the driver does not know is a mistake, and one that holds a secret is not shown."""
+        url = "mongodb://h/x?tlsCertificateKeyFilePassword=secret&replicaSett=rs0"
+        with pytest.raises(StoreError, match=r"an option of this URL is wrong: Unknown option: replicasett") as caught:
+            open_store(url)
+        assert "secret" not in str(caught.value)
+
+
 class TestSchema:
     def test_indexes_are_the_documented_ones(self, mongo_store: MongoStore, database: Database[dict[str, Any]]) -> None:
         """Collections and indexes are those that the module's docstring lists."""

@@ -148,8 +148,10 @@ class TestFile:
         assert path.read_bytes() == before
 
     def test_an_empty_file(self, path: Path) -> None:
-        """An empty file becomes a store."""
+        """An empty file becomes a store; one who may only read is told that there is none yet."""
         path.touch()
+        with pytest.raises(StoreError, match="is empty: there is no store to read yet"):
+            SqliteStore(str(path), read_only=True)
         store = SqliteStore(str(path))
         assert store.streams() == []
         store.close()

@@ -119,8 +119,11 @@ def test_bad_files_stop_no_other(tmp_path: Path) -> None:
     assert ("observation", "app@host") not in run.store.kept
 
 
-def test_store_away_and_back(tmp_path: Path) -> None:
-    """Reading goes on by itself when the store comes back within the time, and raises when it does not."""
+def test_store_away_and_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Reading goes on by itself when the store comes back within the time, and raises when it does not.
+
+    However often it is tried, it is said once.
+    """
     (tmp_path / "a.log").write_text(lines("a", 1000))
     run = Run(tmp_path)
 
@@ -133,6 +136,7 @@ def test_store_away_and_back(tmp_path: Path) -> None:
     run.store.down = True
     read_once([source], run.store, run.ingest, clock=Returning(NOW_US), rng=random.Random(1))  # type: ignore[arg-type]
     assert run.contents() == [lines("a", 1000)]
+    assert [record.getMessage().endswith("; trying again for 300 seconds") for record in caplog.records] == [True]
     run.store.down = True
     with pytest.raises(StoreUnavailable):
         run.read()

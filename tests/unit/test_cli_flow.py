@@ -102,6 +102,41 @@ def test_without_a_configuration(typed: Typed) -> None:
     assert typed("query", "das_failures", "count", "2026-11-20") == "1\n"
 
 
+def test_a_zone_that_is_none(typed: Typed) -> None:
+    """--timezone is checked, also where no time is given to be read in it."""
+    typed("ingest", "logs")
+    query = ["query", "calls", "count", "2026-11-20"]
+    for argv in (["grep", "x", "--from", "2026-11-20"], ["export", "events"], query):
+        for zone in ("Mars/Base", "../../etc/passwd", ""):
+            assert typed(*argv, "--timezone", zone, status=2) == ""
+            assert typed.err.startswith("logagg: --timezone: ")
+
+
+def test_a_folder_is_read_twice(typed: Typed) -> None:
+    """The store that the first reading made in the folder is no log of the second; what was not understood is said."""
+    Path("odd.log").write_text("this is no log\nat all\n")
+    for _ in range(2):
+        answer = typed.json("ingest", ".")
+        assert answer["files"] == 2
+        assert [Path(path).name for path in answer["no_layout"]] == ["odd.log"]
+        assert "odd.log: no record of it was understood; name its layout" in typed.err
+
+
+def test_names_of_any_bytes(typed: Typed) -> None:
+    """Files whose names are no UTF-8 or hold controls are read like any other; none begins a line of the messages."""
+    try:
+        for name in (b"b\xff.log", b"\x1b[2Jc.log", b"d\ne.log"):
+            Path(os.fsdecode(b"logs/" + name)).write_text(LOG)
+        Path(os.fsdecode(b"logs/f\ng.log.gz")).write_text("no gzip")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    typed("ingest", "logs", status=1)
+    assert any(line.startswith("    g.log.gz: corrupt") for line in typed.err.splitlines())
+    assert {row["app"] for row in typed.json("status")["streams"]} == {"das", r"b\udcff", r"\x1b[2Jc", r"d\ne"}
+    assert r"/logs/d\ne.log" in typed("status")
+    assert len(typed.lines("grep", "Callflow", "--json")) == 4
+
+
 def test_nothing_there(typed: Typed) -> None:
     """Asking where nothing is says what to do; a path that does not exist makes no store."""
     typed("status", status=2)

@@ -155,6 +155,19 @@ def test_a_file_that_cannot_be_read(make: object, said: str, tmp_path: Path) -> 
         load(path)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero")
+def test_a_file_without_an_end() -> None:
+    """No more is read than a configuration may hold."""
+    with pytest.raises(ConfigError, match="larger than 8 MiB"):
+        load("/dev/zero")
+
+
+def test_a_number_of_too_many_digits(tmp_path: Path) -> None:
+    """What Python's own parser refuses with another error is a mistake in the file too."""
+    with pytest.raises(ConfigError, match="a number has too many digits"):
+        loads("a = " + "9" * 5000, tmp_path / "x.toml")
+
+
 def test_deep_nesting(tmp_path: Path) -> None:
     """Brackets nested too deeply are a mistake in the file, not a crash."""
     with pytest.raises(ConfigError, match=r"nested too deeply|not TOML"):
@@ -166,6 +179,10 @@ def test_deep_nesting(tmp_path: Path) -> None:
     ("mongodb://h/db?tlsCertificateKeyFilePassword=x&a=b", "mongodb://h/db?tlsCertificateKeyFilePassword=***&a=b"),
     ("mongodb://h:27017/db", "mongodb://h:27017/db"),
     ("sqlite:///a.db", "sqlite:///a.db"),
+    ("mongodb://u:p w@h/db", "mongodb://u:***@h/db"),
+    ("u:secret@h/db", "u:***@h/db"),
+    ("sqlite:////srv/a:b@c.db", "sqlite:////srv/a:b@c.db"),
+    ("mongodb://h/db?authMechanismProperties=AWS_SESSION_TOKEN:x", "mongodb://h/db?authMechanismProperties=***"),
 ])
 def test_masked(url: str, shown: str) -> None:
     """A store's URL is printed without its passwords, even one that should have been percent-encoded."""

@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import re
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from datetime import date, datetime
@@ -14,6 +16,7 @@ import pytest
 
 from logagg.clock import StepClock
 from logagg.demo import folder as demo_folder
+from logagg.demo.alone import alone
 from logagg.demo.calls import CallDay
 from logagg.demo.days import ZONE, Day, demo_days
 from logagg.demo.files import WRITERS
@@ -161,6 +164,19 @@ def test_a_folder_without_the_marker_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "mine.log").read_text() == "mine"
     with pytest.raises(UsageError, match="--dir"):
         demo_folder.clear(tmp_path / "logs" / "mine.log")
+
+
+def test_one_demo_at_a_time(tmp_path: Path) -> None:
+    """While a demo works in its folder another process is refused; when it has ended, it may."""
+    folder = tmp_path / "demo"
+    argv = [sys.executable, "-m", "logagg", "demo", "--days", "1", "--no-serve", "--dir", str(folder)]
+    with alone(folder):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "another demo is at work there; end it with Ctrl-C" in done.stderr
+    assert [path.name for path in folder.iterdir()] == [demo_folder.MARKER]
+    with alone(folder):
+        pass
 
 
 def test_only_what_a_demo_wrote_is_replaced(tmp_path: Path) -> None:

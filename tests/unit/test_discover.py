@@ -1,5 +1,9 @@
 """What globs, folders and excludes mean."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,24 @@ def test_problems(tree: Path) -> None:
         f"{tree}/none.log: no such file or folder",
         f"{tree}/no/*.log: the folder {tree}/no: no such file or directory",
     )
+
+
+@pytest.mark.skipif(not shutil.which("setpriv") and (not hasattr(os, "geteuid") or os.geteuid() == 0),
+                    reason="needs a user whose rights count")
+def test_a_file_in_a_closed_folder(tree: Path) -> None:
+    """A file that is there, in a folder that this user may not enter, is not called missing."""
+    closed = tree / "closed"
+    closed.mkdir()
+    (closed / "a.log").touch()
+    closed.chmod(0)
+    caps = "-dac_override,-dac_read_search"
+    prefix = ["setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}"] if os.geteuid() == 0 else []
+    code = f"from logagg.source.discover import discover; print(discover([{str(closed / 'a.log')!r}]).problems[0])"
+    try:
+        done = subprocess.run([*prefix, sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    finally:
+        closed.chmod(0o700)
+    assert done.stdout == f"{closed}/a.log: permission denied\n"
 
 
 def test_only_regular_files(tree: Path) -> None:

@@ -54,7 +54,8 @@ def test_force_does_not_replace_a_folder(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
     """Where it cannot be written whole nothing is left: an empty file would be a valid configuration."""
     code = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); from logagg import cli; sys.exit(cli.main(['init']))")
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+            "from logagg import cli; sys.exit(cli.main(['init']))")
     done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "logagg.toml: cannot be written (File too large)" in done.stderr
     assert not list(tmp_path.iterdir())

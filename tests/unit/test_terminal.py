@@ -1,11 +1,12 @@
 """What a terminal gets to see."""
 
 import io
+import logging
 from contextlib import redirect_stderr
 
 import pytest
 
-from logagg.terminal import Painter, columns, is_terminal, progress, safe, safe_line, say, size
+from logagg.terminal import Painter, SafeFormatter, columns, is_terminal, output, progress, safe, safe_line, say, size
 
 
 class Screen(io.StringIO):
@@ -86,3 +87,15 @@ def test_a_log_messages_further_lines_are_indented() -> None:
     """A file's name with a line end cannot pass for another message."""
     record = logging.LogRecord("x", logging.WARNING, "", 0, "%s: gone", ("/a\nlogagg: all is well\x1b",), None)
     assert SafeFormatter("logagg: %(message)s").format(record) == "logagg: /a\n    logagg: all is well\\x1b: gone"
+
+
+def test_data_is_harmless_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program reads goes out as it is; a person's terminal gets escapes, and JSON stays JSON."""
+    hostile = "a\x1b[2J\x9b31m\u202eb"
+    for make, json_out, text_out in ((io.StringIO, f'{{"m": "{hostile}"}}\n', f"{hostile}\r\n"),
+                                     (Screen, '{"m": "a\\u001b[2J\\u009b31m\\u202eb"}\n',
+                                      "a\\x1b[2J\\x9b31m\\u202eb\n")):
+        monkeypatch.setattr("sys.stdout", screen := make())
+        output(json=True).write(f'{{"m": "{hostile}"}}\n')
+        output().write(f"{hostile}\r\n")
+        assert screen.getvalue() == json_out + text_out
