@@ -62,8 +62,9 @@ class Aggregator:
     def settle(self) -> None:
         """Fold and evaluate all that is there, as after a first reading; what is found late is stored, not mailed."""
         self._folder.fold_all()
-        while self._engine.evaluate():
-            pass
+        quiet = 0
+        while quiet < 2:    # an application that is new to a rule is looked at again by the next call
+            quiet = 0 if self._engine.evaluate() else quiet + 1
 
     def _fold(self, stop: threading.Event) -> None:
         """Fold and evaluate as soon as something is committed.

@@ -106,8 +106,8 @@ def _judge(answer: dict[str, Any], source: SourceConfig, problems: list[str]) ->
         return
     if source.layout is not None:
         problems.append(f"{answer['path']}: none of its first {answer['rejects']} records has the layout of "
-                        f"app {source.app}; take the layout from the application's configuration, or remove it here "
-                        "so that it is detected")
+                        f"app {source.app}; take the layout from the application's configuration, with dialect = "
+                        '"log4j1" or "logback" where it is theirs, or remove it here so that it is detected')
     else:
         problems.append(f"{answer['path']}: no layout detected in its first {answer['rejects']} records; set layout "
                         f"for app {source.app}")

@@ -14,11 +14,14 @@ from logagg.store import open_store
 
 
 class Service:
-    """`logagg run` on one configuration; its messages go to `log` beside it."""
+    """`logagg run` on one configuration; its messages go to `log` beside it.
+
+    Without options it runs all roles but the web's: its port may be taken on this machine.
+    """
 
     def __init__(self, config: Path, *options: str) -> None:
         self.config = config
-        self.options = options
+        self.options = options or ("--roles", "agent,aggregator")
         self.log = config.with_suffix(".stderr")
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -63,11 +63,15 @@ class IncidentPage:
 def incident_page(store: Store, clock: Clock, *, states: tuple[str, ...] = (), rules: tuple[str, ...] = (),
                   from_us: int | None = None, to_us: int | None = None, before: str | None = None,
                   limit: int) -> IncidentPage:
-    """At most `limit` incidents that began in [from, to)."""
+    """At most `limit` incidents that began in [from, to).
+
+    Without `states` those that turned out to be part of an earlier one ("merged") are left out.
+    """
     rows: list[Incident] = []
     last = ""
     for key, value in _newest_first(store, clock, from_us, to_us, before):
-        if (not states or value.get("state") in states) and (not rules or value.get("rule") in rules):
+        state = value.get("state")
+        if (state in states if states else state != "merged") and (not rules or value.get("rule") in rules):
             if len(rows) == limit:
                 return IncidentPage(tuple(rows), last)
             rows.append(value)

@@ -111,8 +111,8 @@ def _summarise(answer: dict[str, Any]) -> None:
     say(f"{said}, {copies:,} of them copies" if copies else said)
     unread = answer["no_layout"]
     for path in unread[:_UNREAD_SHOWN]:
-        say(f"{safe_line(path)}: no record of it was understood; name its layout with --layout, or that of its "
-            "[[source]]")
+        say(f"{safe_line(path)}: no record of it was understood; see what `logagg parse` makes of it with another "
+            "--layout or --dialect, or with none")
     if len(unread) > _UNREAD_SHOWN:
         say(f"{len(unread) - _UNREAD_SHOWN:,} more files were not understood; `logagg status` shows all")
     for path in waiting:

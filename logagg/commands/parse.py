@@ -1,6 +1,9 @@
 """`logagg parse`."""
 
 import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from logagg.commands.options import print_json_lines, say_problems
 
@@ -34,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from logagg.config.machine import machine_host, machine_zone
     from logagg.errors import UsageError
     from logagg.parse import Parsing, grammars, parse
+    from logagg.terminal import say
 
     for field in table("source").fields:
         value = getattr(arguments, field.name, None) if field.name in ("timezone", "encoding") else None
@@ -45,7 +49,21 @@ def run(arguments: argparse.Namespace) -> int:
         host=arguments.host or machine_host(),
     )
     problems: list[str] = []
+    counts: Counter[bool] = Counter()
     for rows in parse(arguments.paths, parsing, problems):
-        print_json_lines(rows)
+        print_json_lines(_counted(rows, counts))
+    if counts[True] and not counts[False]:
+        say(_NO_LAYOUT[arguments.layout is None].format(counts[True]))
     say_problems(problems)
     return 1 if problems else 0
+
+
+_NO_LAYOUT = ("no record has this layout: {:,} rejects; Log4j 1.2 and Logback are other dialects (--dialect), and "
+              "without --layout it is detected", "no layout was detected: {:,} rejects; name it with --layout")
+
+
+def _counted(rows: Iterable[dict[str, Any]], counts: Counter[bool]) -> Iterator[dict[str, Any]]:
+    """The rows, counted: which are rejects and which are not."""
+    for row in rows:
+        counts[row["event"] == "reject"] += 1
+        yield row

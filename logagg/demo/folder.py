@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from logagg.clock import SystemClock
+from logagg.clock import Clock, StepClock, SystemClock
 from logagg.demo.days import ZONE, demo_days
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
@@ -57,7 +57,10 @@ def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None =
         config = folder / "logagg.toml"
         config.write_text(settings(), encoding="utf-8")
     writing = _begin_live(folder, seed) if live else None
-    reports = _read_and_report(config, [day.date for day in demo_days(until, days)], begin)
+    all_days = demo_days(until, days)
+    # Without the live part the applications end with the last day: nothing was missing after it.
+    clock = SystemClock() if live else StepClock(all_days[-1].end_ms * 1000)
+    reports = _read_and_report(config, [day.date for day in all_days], clock, begin)
     return DemoResult(folder, config, folder / "truth.json", reports, writing)
 
 
@@ -124,22 +127,22 @@ def _no_bar(title: str, total: int | None, unit: str) -> Bar:
     return _NoBar()
 
 
-def _read_and_report(config_path: Path, days: list[date], begin: StartBar) -> list[Path]:
-    """Read and fold what the configuration names, watch its rules, and build its report of each day."""
+def _read_and_report(config_path: Path, days: list[date], clock: Clock, begin: StartBar) -> list[Path]:
+    """Read and fold what the configuration names, watch its rules as of `clock`, and build its report of each day."""
     from logagg.app import App
     from logagg.config import load
     from logagg.publisher import Publisher
 
     config = load(config_path)
     [report] = config.reports
-    with App(config) as app:
+    with App(config, clock=clock) as app:
         with _Bars(begin) as bars:
             errors = app.ingest_sources(bars.tell).read.errors
         if errors:
             raise LogaggError("the demo's own logs cannot be read: " + "; ".join(map(str, errors)))
         app.aggregator().settle()
         with (contextlib.closing(begin("building reports", len(days), "report")) as bar,
-              Publisher(config, app.store, app.clock) as publisher):
+              Publisher(config, app.store, SystemClock()) as publisher):
             paths = []
             for day in days:
                 paths.append(publisher.build_at(report.name, "daily", day).path_html)

@@ -122,10 +122,14 @@ def following(one: World) -> list[dict[str, Any]]:
     return essence([value for value in one.incidents() if not value.get("withdrawn")])
 
 
-@pytest.mark.parametrize("run", range(25))
-def test_live_in_any_steps_ends_as_at_once(run: int) -> None:
+FOUND = (14, 59, 78, 190, 276, 2084, 2324, 2599)
+"""Seeds that have shown a mistake."""
+
+
+@pytest.mark.parametrize("seed", [*FOUND, *[None] * 20])
+def test_live_in_any_steps_ends_as_at_once(seed: int | None) -> None:
     """Evaluated live in random steps, with restarts, there are the same incidents as evaluated once at the end."""
-    seed = random.randrange(10**9)
+    seed = random.randrange(10**9) if seed is None else seed
     print(f"seed {seed}")
     rng = random.Random(seed)
     logs = random_logs(rng)
@@ -164,8 +168,9 @@ def test_cut_off_anywhere_it_ends_the_same(run: int) -> None:
     told = set(one.told.said)
     for value in one.incidents():
         if value["fired_at"] and not value["late"]:
-            assert set(value["handed"]) == ({"firing", "resolved"} if value["state"] == "resolved" else {"firing"})
-            assert (value["id"], "resolved") in told or value["state"] != "resolved"
+            news = {"firing", "resolved"} if value["state"] == "resolved" else {"firing"}
+            assert news <= set(value["handed"])     # an earlier one, merged into this, may have been told of for it
+            assert (value["id"], "resolved") in told or "resolved" not in news
 
 
 def test_something_fires() -> None:

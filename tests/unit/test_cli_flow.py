@@ -112,6 +112,15 @@ def test_a_zone_that_is_none(typed: Typed) -> None:
             assert typed.err.startswith("logagg: --timezone: ")
 
 
+def test_a_layout_that_does_not_fit(typed: Typed) -> None:
+    """Where every record is a reject, the next thing to try is said; with any that is read, nothing."""
+    assert len(typed.lines("parse", "logs", "--layout", "%d{ISO8601} %p - %m%n")) == 6
+    assert typed.err == ("no record has this layout: 6 rejects; Log4j 1.2 and Logback are other dialects (--dialect), "
+                         "and without --layout it is detected\n")
+    typed("parse", "logs")
+    assert typed.err == ""
+
+
 def test_a_folder_is_read_twice(typed: Typed) -> None:
     """The store that the first reading made in the folder is no log of the second; what was not understood is said."""
     Path("odd.log").write_text("this is no log\nat all\n")
@@ -119,7 +128,7 @@ def test_a_folder_is_read_twice(typed: Typed) -> None:
         answer = typed.json("ingest", ".")
         assert answer["files"] == 2
         assert [Path(path).name for path in answer["no_layout"]] == ["odd.log"]
-        assert "odd.log: no record of it was understood; name its layout" in typed.err
+        assert "odd.log: no record of it was understood; see what" in typed.err
 
 
 def test_names_of_any_bytes(typed: Typed) -> None:
@@ -154,7 +163,7 @@ def test_nothing_there(typed: Typed) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_run_ends_in_order(number: int, status: int, typed: Typed) -> None:
     """The service reads what is there, and a signal ends it with the exit status that it should have."""
-    Path("logagg.toml").write_text(CONFIG)
+    Path("logagg.toml").write_text(CONFIG + '[web]\nlisten = "127.0.0.1:0"\n')
     with Path("err.txt").open("wb") as err:
         process = subprocess.Popen([sys.executable, "-m", "logagg", "run"], stderr=err,
                                    env={**os.environ, "XDG_CONFIG_HOME": "/none"})
