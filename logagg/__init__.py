@@ -9,10 +9,13 @@ The way of a line, one file a step:
     rollup/partial.py    batch and events -> the chunk's partials
     store/sqlite.py      (or store/mongo.py) keeps streams, chunks, events and partials
     rollup/fold.py       partials -> minute, hour, day, week and month
-    report/build.py      rollups -> report
+    alert/engine.py      rules over minutes -> incidents
+    notify/outbox.py     incidents and reports -> mail (notify/sender.py, email.py)
+    report/build.py      rollups -> report (schedule.py says when, archive.py where)
+    api/app.py           all of it -> live page, events, REST
 
 ``record.py`` holds what passes between the steps, ``interfaces.py`` the contracts of what can be
-plugged in, ``app.py`` wires them, ``cli.py`` is the command.
+plugged in, ``app.py`` (with ``aggregator.py`` and ``publisher.py``) wires them, ``cli.py`` is the command.
 """
 
 from logagg.version import __version__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from logagg.alert.rule import counters
 from logagg.clock import Clock, SystemClock
 from logagg.config import Config, SourceConfig
-from logagg.errors import ConfigError, StoreUnavailable
+from logagg.errors import ConfigError, LogaggError, StoreUnavailable
 from logagg.grammar.events import Classifiers
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import Ingest, Pipeline
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROLES = ("agent", "aggregator", "web")
+SERVE_AGAIN_S = 10.0
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""
@@ -159,9 +160,18 @@ class App:
         self.aggregator().run(stop)
 
     def _serve(self, stop: threading.Event) -> None:
+        """Serve; an address that somebody else has is asked for again, and holds up neither reading nor alerts."""
         from logagg.api.server import serve
 
-        serve(self.config, self.store, self.metrics, stop, clock=self.clock, started=self._on_serving)
+        wait_s = 0.0
+        while not self.clock.wait(stop, wait_s):
+            try:
+                return serve(self.config, self.store, self.metrics, stop, clock=self.clock, started=self._on_serving)
+            except ConfigError:
+                raise
+            except LogaggError as error:
+                log.error("%s; trying again, everything else goes on", error)
+                wait_s = SERVE_AGAIN_S
 
 
 class Service:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,17 @@ def test_hostile_files_followed(config: Path) -> None:
         assert service.stop() == 0, service.messages()
         assert "Traceback" not in service.messages()
     check_hostile(config, files)
+
+
+def test_port_taken(config: Path) -> None:
+    """The live page's port belongs to somebody else: it is said, and reading and watching go on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config.write_text(CONFIG + f'\n[web]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
+        with Service(config, "--roles", "agent,aggregator,web") as service:
+            until(lambda: service.holds("cannot be had" in service.messages()), "the message")
+            (config.parent / "logs" / "a.log").write_text(HEAD + "fine\n")
+            url = f"sqlite:///{config.parent / 'logagg.db'}"
+            until(lambda: service.holds(bool(stored_streams(url))), "the line committed")
+            assert service.stop() == 0, service.messages()
