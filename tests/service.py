@@ -11,6 +11,7 @@ from typing import Any
 from logagg.errors import StoreError
 from logagg.record import Stream
 from logagg.store import open_store
+from tests.waiting import until
 
 
 class Service:
@@ -24,6 +25,7 @@ class Service:
         self.options = options or ("--roles", "agent,aggregator")
         self.log = config.with_suffix(".stderr")
         self.process: subprocess.Popen[bytes] | None = None
+        self._said = 0
 
     def __enter__(self) -> "Service":
         self.start()
@@ -33,6 +35,7 @@ class Service:
         self.kill()
 
     def start(self) -> None:
+        self._said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "logagg", "-c", str(self.config), "run", *self.options]
             environment = os.environ | {"PYTHONFAULTHANDLER": "1"}
@@ -46,8 +49,9 @@ class Service:
             self.process = None
 
     def stop(self) -> int:
-        """SIGTERM; the answer is the exit status."""
+        """SIGTERM, once it is there to take it; the answer is the exit status."""
         assert self.process is not None
+        until(lambda: self.log.stat().st_size > self._said or not self.running(), "its first message")
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(30)
         self.process = None

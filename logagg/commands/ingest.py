@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     with App(config) as app:
         try:
             report = app.ingest_sources(bars.tell)
+            if config.rules:
+                app.aggregator().settle()
         finally:
             bars.close()
         unread = not_understood(app.store.streams(), config.sources)

@@ -16,8 +16,9 @@ _KEPT = ("id", "rule", "labels", "severity", "type", "unit", "fired_at", "thresh
 def incidents(store: Store, this: Period) -> list[dict[str, Any]]:
     """Those that fired before the period's end and were not resolved before its start, in order of `fired_at`.
 
-    What is said is how it stood at the period's end: one that was resolved later is "firing", its `resolved_at` and
-    `value` null. So what happens afterwards changes nothing in a report.
+    One that was withdrawn, since it does not follow from what is known now, is left out. What is said is how it stood
+    at the period's end: one that was resolved later is "firing", its `resolved_at` and `value` null. So what happens
+    afterwards changes nothing in a report.
     """
     start, end = _utc(utc_text(this.from_us)), _utc(utc_text(this.to_us))
     keys = {"start": _key(this.from_us - LOOK_BACK_DAYS * 86_400_000_000), "end": _key(this.to_us)}
@@ -25,7 +26,9 @@ def incidents(store: Store, this: Period) -> list[dict[str, Any]]:
     for value in store.documents("incident", **keys).values():
         fired: str | None = value.get("fired_at")
         resolved: str | None = value.get("resolved_at")
-        if not fired or _utc(fired) >= end or (resolved is not None and _utc(resolved) <= start):
+        if not fired or value.get("withdrawn") or _utc(fired) >= end:
+            continue
+        if resolved is not None and _utc(resolved) <= start:
             continue
         over = resolved is not None and _utc(resolved) < end
         found.append({key: value.get(key) for key in _KEPT} | {
