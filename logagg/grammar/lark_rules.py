@@ -52,8 +52,8 @@ class _Part(NamedTuple):
 
     def uneven(self) -> bool:
         """Whether it depends on the branch taken what Lark keeps."""
-        return self.kept and any(not one.kept or one.uneven() or not all(part.kept for part in one.parts)
-                                 for one in self.branches)
+        pieces = (part for one in self.branches for part in one.parts or (one,))
+        return self.kept and any(not piece.kept or piece.uneven() for piece in pieces)
 
 
 class _Use(NamedTuple):
