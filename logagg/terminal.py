@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from typing import IO, Any, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _HOSTILE = re.compile(f"[{_CONTROLS}]")
@@ -116,6 +116,31 @@ class _NoBar:
 
     def close(self) -> None:
         pass
+
+
+class Bars:
+    """One bar after the other for kinds of work that tell what they do, how much is done so far, and the total."""
+
+    _SAID: ClassVar[dict[str, tuple[str, str]]] = {"read": ("reading", "B"), "fold": ("folding", " chunks")}
+
+    def __init__(self, wanted: bool | None) -> None:
+        self._wanted = wanted
+        self._what, self._done = "", 0
+        self._bar: Bar | None = None
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if what != self._what or self._bar is None:
+            self.close()
+            title, unit = self._SAID.get(what, (what, ""))
+            self._bar = progress(title, total or None, unit, wanted=self._wanted)
+            self._what, self._done = what, 0
+        self._bar.update(done - self._done)
+        self._done = done
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def say(text: str = "") -> None:

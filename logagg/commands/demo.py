@@ -52,12 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace, folder: "Path") -> int:
     from logagg.demo import run_demo
-    from logagg.terminal import progress, safe_line, say
+    from logagg.terminal import safe_line, say
 
     result = run_demo(
         folder, days=arguments.days, seed=arguments.seed, until=arguments.until,
-        live=not arguments.no_serve,
-        progress=lambda title, total, unit: progress(title, total, unit, wanted=arguments.progress),
+        live=not arguments.no_serve, bars=arguments.progress,
     )
     say(f"configuration  {safe_line(result.config)}")
     say(f"truth          {safe_line(result.truth)}")

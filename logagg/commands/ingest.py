@@ -5,7 +5,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from logagg.commands.bars import Bars
 from logagg.commands.options import add_json, add_progress, print_json, say_problems
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ _OPTIONS = ("app", "host", "layout", "dialect", "timezone", "encoding", "keep", 
 def run(arguments: argparse.Namespace) -> int:
     from logagg.adhoc import not_understood, sources_for
     from logagg.app import App
-    from logagg.terminal import log_to_stderr
+    from logagg.terminal import Bars, log_to_stderr
 
     log_to_stderr("logagg: %(message)s", logging.WARNING)
     config = _config(arguments)

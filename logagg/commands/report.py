@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logagg.commands.bars import Bars
 from logagg.commands.options import add_json, add_progress, add_store, print_json
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def _build(arguments: argparse.Namespace) -> int:
     from logagg.app import App
     from logagg.commands.opening import config_of
     from logagg.publisher import Publisher
-    from logagg.terminal import safe_line, say
+    from logagg.terminal import Bars, safe_line, say
 
     config = config_of(arguments)
     assert config is not None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from logagg.clock import Clock, StepClock, SystemClock
 from logagg.demo.days import ZONE, demo_days
 from logagg.demo.logs import write_logs
 from logagg.demo.settings import settings
 from logagg.errors import LogaggError, UsageError
-from logagg.terminal import Bar
+from logagg.terminal import Bars, progress
 
 if TYPE_CHECKING:
     from logagg.demo.live import LiveLogs
@@ -24,9 +24,6 @@ DAYS_MAX = 400
 
 _MARKER_TEXT = "This folder was made by `logagg demo`, which replaces what it wrote here when it runs again.\n"
 _WRITTEN = ("logs", "reports", "truth.json", "logagg.toml", "logagg.db", "logagg.db-wal", "logagg.db-shm")
-
-StartBar = Callable[[str, int | None, str], Bar]
-"""Begins a progress bar: its title, its total and their unit (as `logagg.terminal.progress`)."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,17 @@ class DemoResult:
 
 
 def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None = None,
-             live: bool = False, progress: StartBar | None = None) -> DemoResult:
+             live: bool = False, bars: bool | None = False) -> DemoResult:
     """Write `days` full days of logs that end before `until` (default: today in the demo's zone), read and report them.
 
     `live`: write what belongs to today too, as far as it has gone, for `serve_demo` to go on. Raises UsageError for a
     folder that holds anything but an earlier demo. The logs, the truth and the configuration depend on `days`, `seed`
-    and `until` alone.
+    and `until` alone. `bars`: show progress (None: on a terminal).
     """
-    begin: StartBar = progress or _no_bar
     check_days(days)
     until = until or datetime.now(ZONE).date()
     clear(folder)
-    with _writable(folder), contextlib.closing(begin("writing logs", days, "day")) as bar:
+    with _writable(folder), contextlib.closing(progress("writing logs", days, "day", wanted=bars)) as bar:
         write_logs(folder, days=days, seed=seed, until=until, on_day=lambda _: bar.update(1))
         config = folder / "logagg.toml"
         config.write_text(settings(), encoding="utf-8")
@@ -60,7 +56,7 @@ def run_demo(folder: Path, *, days: int = 8, seed: int = 1, until: date | None =
     all_days = demo_days(until, days)
     # Without the live part the applications end with the last day: nothing was missing after it.
     clock = SystemClock() if live else StepClock(all_days[-1].end_ms * 1000)
-    reports = _read_and_report(config, [day.date for day in all_days], clock, begin)
+    reports = _read_and_report(config, [day.date for day in all_days], clock, bars)
     return DemoResult(folder, config, folder / "truth.json", reports, writing)
 
 
@@ -115,19 +111,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class _NoBar:
-    def update(self, n: float = 1) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def _no_bar(title: str, total: int | None, unit: str) -> Bar:
-    return _NoBar()
-
-
-def _read_and_report(config_path: Path, days: list[date], clock: Clock, begin: StartBar) -> list[Path]:
+def _read_and_report(config_path: Path, days: list[date], clock: Clock, bars: bool | None) -> list[Path]:
     """Read and fold what the configuration names, watch its rules as of `clock`, and build its report of each day."""
     from logagg.app import App
     from logagg.config import load
@@ -136,12 +120,12 @@ def _read_and_report(config_path: Path, days: list[date], clock: Clock, begin: S
     config = load(config_path)
     [report] = config.reports
     with App(config, clock=clock) as app:
-        with _Bars(begin) as bars:
-            errors = app.ingest_sources(bars.tell).read.errors
+        with contextlib.closing(Bars(bars)) as reading:
+            errors = app.ingest_sources(reading.tell).read.errors
         if errors:
             raise LogaggError("the demo's own logs cannot be read: " + "; ".join(map(str, errors)))
         app.aggregator().settle()
-        with (contextlib.closing(begin("building reports", len(days), "report")) as bar,
+        with (contextlib.closing(progress("building reports", len(days), "report", wanted=bars)) as bar,
               Publisher(config, app.store, SystemClock()) as publisher):
             paths = []
             for day in days:
@@ -162,30 +146,3 @@ def serve_demo(result: DemoResult, stop: threading.Event, started: Callable[[str
     with App(load(result.config), on_serving=started) as app:
         works: dict[str, Work] = {"applications": result.live.run} if result.live else {}
         run_together({**works, "logagg": lambda end: app.run(ROLES, end)}, stop)
-
-
-class _Bars:
-    """What the app tells of its work (what, done so far, total) as one bar after the other."""
-
-    _SAID: ClassVar[dict[str, tuple[str, str]]] = {"read": ("reading logs", "B"), "fold": ("folding", " chunks")}
-
-    def __init__(self, begin: StartBar) -> None:
-        self._begin = begin
-        self._what, self._done = "", 0
-        self._bar: Bar | None = None
-
-    def __enter__(self) -> "_Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        if what != self._what or self._bar is None:
-            self.__exit__()
-            title, unit = self._SAID.get(what, (what, ""))
-            self._bar = self._begin(title, total or None, unit)
-            self._what, self._done = what, 0
-        self._bar.update(done - self._done)
-        self._done = done

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logagg.api.server import serve
 from logagg.app import App
-from logagg.clock import SystemClock
+from logagg.clock import Clock, SystemClock
 from logagg.config import load
 from logagg.config.model import Config, WebConfig
 from logagg.demo.folder import run_demo
@@ -30,6 +30,29 @@ class ShiftedClock(SystemClock):
         return super().now_us() + self._ahead_us
 
 
+@contextmanager
+def serving(config: Config, app: App, clock: Clock) -> Iterator[str]:
+    """The web server over an application's store while the context lasts; yields its address."""
+    stop, failed, address = threading.Event(), list[BaseException](), list[str]()
+
+    def work() -> None:
+        try:
+            serve(config, app.store, app.metrics, stop, clock=clock, started=address.append)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        until(lambda: address or failed, "the server answers")
+        assert not failed, failed
+        yield address[0].rstrip("/")
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
 class Site:
     """The demo, its application and its address."""
 
@@ -46,25 +69,10 @@ class Site:
 
     @contextmanager
     def serving(self) -> Iterator["Site"]:
-        stop, failed = threading.Event(), list[BaseException]()
-
-        def work() -> None:
-            try:
-                serve(self.config, self.app.store, self.app.metrics, stop, clock=self.clock,
-                      started=lambda address: setattr(self, "url", address.rstrip("/")))
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=work)
-        thread.start()
         try:
-            until(lambda: self.url or failed, "the server answers")
-            assert not failed, failed
-            yield self
+            with serving(self.config, self.app, self.clock) as self.url:
+                yield self
         finally:
-            stop.set()
-            thread.join(30)
-            assert not thread.is_alive()
             self.app.close()
 
     def write(self, host: str, app: str, line: str) -> None:

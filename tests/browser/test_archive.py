@@ -1,13 +1,16 @@
-"""The archive in a real Chromium, opened as files: calendar, search, the way from a number to its records."""
+"""The archive in a real Chromium, from files and from the server: calendar, search, from a number to its records."""
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from logagg.clock import SystemClock
+from logagg.config.model import WebConfig
 from tests.archiving import make
+from tests.browser.site import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -15,17 +18,24 @@ if TYPE_CHECKING:
 OpenPage = Callable[..., "Page"]
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="module", params=["file", "server"])
+def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the archive's folder."""
     made = make(tmp_path_factory.mktemp("archive") / "site")
     made.publish_all()
-    made.app.close()
-    yield made.out
+    try:
+        if request.param == "file":
+            yield made.out.as_uri()
+        else:
+            with serving(replace(made.config, web=WebConfig(port=0)), made.app, SystemClock()) as url:
+                yield url + "/reports"
+    finally:
+        made.app.close()
 
 
-def test_from_the_calendar_to_a_record(archive: Path, open_page: OpenPage) -> None:
+def test_from_the_calendar_to_a_record(archive: str, open_page: OpenPage) -> None:
     """Calendar, day, failing number, its records: the last page shows as many as the number says."""
-    page = open_page((archive / "index.html").as_uri(), viewport={"width": 1200, "height": 900})
+    page = open_page(archive + "/index.html", viewport={"width": 1200, "height": 900})
     cell = page.locator("a.cell", has_text="20")
     assert cell.locator(".said").inner_text() == "error"
     assert page.locator("a.cell").count() == 3
@@ -41,9 +51,9 @@ def test_from_the_calendar_to_a_record(archive: Path, open_page: OpenPage) -> No
     assert page.evaluate("getComputedStyle(document.querySelector('.records pre')).unicodeBidi") == "plaintext"
 
 
-def test_previous_and_next(archive: Path, open_page: OpenPage) -> None:
+def test_previous_and_next(archive: str, open_page: OpenPage) -> None:
     """From day to day and back, by the links at the top."""
-    page = open_page((archive / "operations/daily/2026-11-19/r1/index.html").as_uri())
+    page = open_page(archive + "/operations/daily/2026-11-19/r1/index.html")
     page.locator("nav.archive a[rel=next]").click()
     assert page.locator("h1").inner_text() == "Friday, 20 November 2026"
     page.locator("nav.archive a[rel=prev]").click()
@@ -60,9 +70,9 @@ def test_previous_and_next(archive: Path, open_page: OpenPage) -> None:
     ("no such thing", "", "", 0),
     ("<img src=x onerror=alert(1)>", "", "", 0),
 ])
-def test_search(archive: Path, open_page: OpenPage, text: str, first: str, last: str, found: int) -> None:
-    """By text and by date, in the page, from a file; Clear shows nothing again."""
-    page = open_page((archive / "index.html").as_uri())
+def test_search(archive: str, open_page: OpenPage, text: str, first: str, last: str, found: int) -> None:
+    """By text and by date, in the page; Clear shows nothing again."""
+    page = open_page(archive + "/index.html")
     page.fill("#text", text)
     page.fill("#from", first)
     page.fill("#to", last)
@@ -76,9 +86,9 @@ def test_search(archive: Path, open_page: OpenPage, text: str, first: str, last:
         page.wait_for_function("document.getElementById('found').hidden")
 
 
-def test_without_scripts(archive: Path, open_page: OpenPage) -> None:
+def test_without_scripts(archive: str, open_page: OpenPage) -> None:
     """The calendar is there and leads on; the search, which would do nothing, is not."""
-    page = open_page((archive / "index.html").as_uri(), java_script_enabled=False)
+    page = open_page(archive + "/index.html", java_script_enabled=False)
     assert not page.locator("#find").is_visible() and page.locator("a.cell").first.is_visible()
     page.locator("a.cell").first.click()
     assert re.match(".*November 2026", page.locator("h1").inner_text())
@@ -86,7 +96,7 @@ def test_without_scripts(archive: Path, open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize("path", ["index.html", "operations/2026.html", "operations/daily/2026-11-20/index.html"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_narrow_and_dark(archive: Path, open_page: OpenPage, path: str, scheme: str) -> None:
+def test_narrow_and_dark(archive: str, open_page: OpenPage, path: str, scheme: str) -> None:
     """On a telephone nothing is wider than the screen, in light and dark."""
-    page = open_page((archive / path).as_uri(), viewport={"width": 375, "height": 700}, color_scheme=scheme)
+    page = open_page(f"{archive}/{path}", viewport={"width": 375, "height": 700}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375

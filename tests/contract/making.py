@@ -1,5 +1,6 @@
 """Small streams, chunks and events for store tests, and the invariant that every store must keep."""
 
+import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from typing import Any
 
 from logagg.interfaces import Store
 from logagg.record import Chunk, Counts, Event, Partial, Stream
+from logagg.store.memory import MemoryStore
 
 MINUTE_US = 60_000_000
 T0_MINUTE = 28_333_333
@@ -94,3 +96,24 @@ def in_threads(steps: Sequence[Callable[[], object]]) -> None:
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def assert_pages_agree(store: Store, rng: random.Random, tries: int) -> None:
+    """Events whose times fall on pages by chance come in the contract's order, and continue behind any key, as the
+    memory store has them."""
+    model = MemoryStore()
+    for id in rng.sample("abcdef", 4):
+        events = tuple(event(id, i, rng.choice([None, *(T0_US + k for k in range(rng.choice([2, 20])))]),
+                             name=rng.choice("xyz")) for i in range(40))
+        for each in (model, store):
+            commit(each, stream(id), chunk(id, 0, 40, events=events))
+    whole = list(model.events())
+    assert list(store.events()) == whole
+    for _ in range(tries):
+        at = rng.choice(whole)
+        given: dict[str, Any] = {
+            "after": rng.choice([None, (-1 if at.ts_us is None else at.ts_us, at.stream, at.offset)]),
+            "from_us": rng.choice([None, T0_US + rng.randrange(20)]),
+            "to_us": rng.choice([None, T0_US + rng.randrange(20)]), "names": rng.choice([None, ["x"], ["x", "z"]]),
+            "stream": rng.choice([None, None, at.stream]), "limit": rng.choice([None, 3])}
+        assert list(store.events(**given)) == list(model.events(**given)), given

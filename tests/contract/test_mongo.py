@@ -22,7 +22,19 @@ from logagg.store import mongo_read, mongo_schema, open_store
 from logagg.store.memory import MemoryStore
 from logagg.store.mongo import MongoStore
 from logagg.store.mongo_fold import _row_writes
-from tests.contract.making import T0_US, after, assert_whole, chunk, commit, event, everything, fold_all, stored, stream
+from tests.contract.making import (
+    T0_US,
+    after,
+    assert_pages_agree,
+    assert_whole,
+    chunk,
+    commit,
+    event,
+    everything,
+    fold_all,
+    stored,
+    stream,
+)
 from tests.mongod import Mongod, database_url, free_port
 
 IMPATIENT = "&serverSelectionTimeoutMS=300&connectTimeoutMS=300&socketTimeoutMS=1000"
@@ -342,24 +354,8 @@ class TestDocuments:
 def test_events_in_small_pages(mongo_store: MongoStore, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """However times fall on pages, events come in the contract's order and continue behind any key."""
     print("seed", seed)
-    rng = random.Random(seed)
     monkeypatch.setattr(mongo_read, "EVENTS_PER_PAGE", 5)
-    model = MemoryStore()
-    for id in rng.sample("abcdef", 4):
-        events = tuple(event(id, i, rng.choice([None, *(T0_US + k for k in range(rng.choice([2, 20])))]),
-                             name=rng.choice("xyz")) for i in range(40))
-        for store in (model, mongo_store):
-            commit(store, stream(id), chunk(id, 0, 40, events=events))
-    whole = list(model.events())
-    assert list(mongo_store.events()) == whole
-    for _ in range(30):
-        at = rng.choice(whole)
-        given: dict[str, Any] = {
-            "after": rng.choice([None, (-1 if at.ts_us is None else at.ts_us, at.stream, at.offset)]),
-            "from_us": rng.choice([None, T0_US + rng.randrange(20)]),
-            "to_us": rng.choice([None, T0_US + rng.randrange(20)]), "names": rng.choice([None, ["x"], ["x", "z"]]),
-            "stream": rng.choice([None, None, at.stream]), "limit": rng.choice([None, 3])}
-        assert list(mongo_store.events(**given)) == list(model.events(**given)), given
+    assert_pages_agree(mongo_store, random.Random(seed), 30)
 
 
 def test_writers_of_different_streams_do_not_conflict(mongo_store: MongoStore, emptied_mongo_url: str,

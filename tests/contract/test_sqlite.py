@@ -19,16 +19,15 @@ from logagg.errors import StoreError, StoreUnavailable, StoreVersionError
 from logagg.interfaces import Store
 from logagg.record import Bucket, BucketKey
 from logagg.store import open_store, sqlite_path, sqlite_read, sqlite_schema
-from logagg.store.memory import MemoryStore
 from logagg.store.sqlite import SqliteStore
 from tests.contract.making import (
     T0_MINUTE,
     T0_US,
     after,
+    assert_pages_agree,
     assert_whole,
     chunk,
     commit,
-    event,
     everything,
     stored,
     stream,
@@ -350,25 +349,9 @@ class TestTrouble:
 def test_events_in_small_pages(sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """However times fall on pages and windows, events come in the contract's order and continue behind any key."""
     print("seed", seed)
-    rng = random.Random(seed)
     monkeypatch.setattr(sqlite_read, "EVENTS_PER_PAGE", 5)
     monkeypatch.setattr(sqlite_read, "EVENTS_PER_WINDOW", 17)
-    model = MemoryStore()
-    for id in rng.sample("abcdef", 4):
-        events = tuple(event(id, i, rng.choice([None, *(T0_US + k for k in range(rng.choice([2, 20])))]),
-                             name=rng.choice("xyz")) for i in range(40))
-        for store in (model, sqlite_store):
-            commit(store, stream(id), chunk(id, 0, 40, events=events))
-    whole = list(model.events())
-    assert list(sqlite_store.events()) == whole
-    for _ in range(60):
-        at = rng.choice(whole)
-        given: dict[str, Any] = {
-            "after": rng.choice([None, (-1 if at.ts_us is None else at.ts_us, at.stream, at.offset)]),
-            "from_us": rng.choice([None, T0_US + rng.randrange(20)]),
-            "to_us": rng.choice([None, T0_US + rng.randrange(20)]), "names": rng.choice([None, ["x"], ["x", "z"]]),
-            "stream": rng.choice([None, None, at.stream]), "limit": rng.choice([None, 3])}
-        assert list(sqlite_store.events(**given)) == list(model.events(**given)), given
+    assert_pages_agree(sqlite_store, random.Random(seed), 60)
 
 
 def test_what_has_no_time_expires_by_the_clock(path: Path) -> None:
