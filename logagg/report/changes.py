@@ -2,6 +2,7 @@
 
 Rates are judged rather than the counts that they are made of, since counts follow the traffic. A distribution is judged
 by its 95th percentile. Of plain counts that are neither good nor bad news (traffic), only the largest change is told.
+What is as it was on the same weekday a week before is no news either: fewer calls on each Saturday.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,9 +34,9 @@ class Part(Protocol):
 
 
 def changes(metrics: Iterable[Metric], rows: Iterable[Row], backends: Sequence[str],
-            sections: Iterable[Part]) -> list[dict[str, Any]]:
+            sections: Iterable[Part], *, weekly: bool = False) -> list[dict[str, Any]]:
     """At most CHANGES_MAX: {"metric", "stat", "kind", "unit", "now", "before", "sigmas", "tone"}; what became worse
-    first, then the surest."""
+    first, then the surest. `weekly`: there are numbers of the same weekday a week before."""
     ratios = [metric for metric in metrics if metric.kind == "ratio"]
     in_ratios = {name for metric in ratios for name in (*metric.part, *metric.whole)}
     subjects = _subjects(backends, sections)
@@ -44,7 +45,7 @@ def changes(metrics: Iterable[Metric], rows: Iterable[Row], backends: Sequence[s
         if row["labels"] or (row["metric"] in in_ratios and worse_when(row["metric"])):
             continue
         one = _judged(row)
-        if one is not None:
+        if one is not None and not (weekly and _usual(row, one)):
             neutral = row["kind"] == "counter" and not worse_when(row["metric"])
             subject = "" if neutral else subjects.get(row["metric"], str(row["metric"]))
             found.append((subject, one))
@@ -77,6 +78,15 @@ def _judged(row: Row) -> dict[str, Any] | None:
     told = change(now, before, kind, row["unit"], worse=worse, wholes=(row["count"], then["count"]))
     return {"metric": row["metric"], "stat": stat, "kind": kind, "unit": row["unit"], "now": now, "before": before,
             "sigmas": round(sigmas, 1), "tone": told.tone if told else ""}
+
+
+def _usual(row: Row, one: Mapping[str, Any]) -> bool:
+    """Whether a change is none, or one the other way, when compared with the same weekday a week before."""
+    then, stat = row["week_before"], one["stat"]
+    if then[stat] is None:
+        return False
+    same_way = (row[stat] > then[stat]) == (one["now"] > one["before"])
+    return not same_way or _SIGMAS[row["kind"]](row, then) < SIGMAS_MIN
 
 
 def _of_counts(now: Row, before: Row) -> float:

@@ -42,6 +42,7 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
             for row in metric_rows(metric, counters, now, then)]
     seen_days = {key: _days_seen(store, of) for key, of in (("this", this), ("previous", previous(this)))}
     comparable = _comparable(seen_days, this)
+    weekly = "week_before" in then and bool(_days_seen(store, week_before(this)))
     return {
         "name": name,
         "period": this.kind,
@@ -53,7 +54,7 @@ def report_data(store: Store, name: str, this: Period, metrics: Sequence[Metric]
         "incomplete_because": list(incomplete_because),
         "days_seen": {"this": len(seen_days["this"]), "this_days": len(days(this)), "comparable": comparable,
                       "previous": len(seen_days["previous"]), "previous_days": len(days(previous(this)))},
-        "changes": changes(metrics, rows, backends, sections) if comparable else [],
+        "changes": changes(metrics, rows, backends, sections, weekly=weekly) if comparable else [],
         "metrics": rows,
         "backends": [{"name": backend, **_backend(backend, now, steps),
                       **{key: _backend(backend, of, steps) for key, of in then.items()}} for backend in backends],

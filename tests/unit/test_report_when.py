@@ -49,6 +49,18 @@ def test_only_what_is_beyond_chance_changed() -> None:
     assert names([times("das_time", (3000, 100, 300), (3000, 100, 200))]) == ["das_time"]
 
 
+def test_what_comes_each_week_is_no_news() -> None:
+    """A change counts only if it is one from the same weekday a week before too, and in the same direction."""
+    def told(now: int, before: int, week_before: int | None) -> list[str]:
+        numbers = {"count": week_before or 0, "sum": week_before or 0, "value": week_before}
+        one = row("calls", now, before, week_before=numbers)
+        return [found["metric"] for found in changes(PACK.metrics, [one], ["das"], PACK.sections, weekly=True)]
+
+    assert told(3000, 7000, 3050) == [] == told(3000, 7000, 2000)
+    assert told(3000, 7000, 4000) == told(3000, 7000, None) == ["calls"]
+    assert names([row("calls", 3000, 7000, week_before={"value": 3050})]) == ["calls"]
+
+
 def test_one_change_for_each_subject() -> None:
     """What got worse comes first; a backend, a section and all traffic are told once; counts inside rates are not."""
     found = names([row("calls", 900, 300), row("vip_starts", 99, 9), row("das_failures", 400, 2),
