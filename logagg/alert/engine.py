@@ -162,12 +162,13 @@ class Engine:
         return rule is not None and rule.type == value["type"] and set(rule.by) == value["labels"].keys()
 
     def _save(self) -> None:
-        """Write down what is remembered: now and then how far all is evaluated, then of a rule what has changed."""
+        """Write down what is remembered: of a rule what has changed, then, now and then, how far all is evaluated: what
+        counts as evaluated is not looked at again, unless the rule knows of the sources that it comes from."""
+        for name in self._watches:
+            self._save_watch(name)
         if self._clock.monotonic_s() - self._saved_s >= SAVE_S:
             self._changes.save({name: watch.complete for name, watch in self._watches.items()})
             self._saved_s = self._clock.monotonic_s()
-        for name in self._watches:
-            self._save_watch(name)
 
     def _save_watch(self, name: str) -> None:
         value = self._watches[name].remembered()

@@ -150,9 +150,9 @@ class Incidents:
     def expect(self, keys: list[str]) -> None:
         """Write down the ids of incidents that are about to be written or told, so that a crash does not lose them."""
         revision, ids = self._index()
-        fresh = [key for key in keys if key not in ids]
-        if fresh:
-            self._write_index(revision, [*(key for key in ids if not self._is_finished(key)), *fresh])
+        if not set(keys) <= set(ids):
+            unfinished = [key for key in ids if not self._is_finished(key)]
+            self._write_index(revision, list(dict.fromkeys([*unfinished, *keys])))
 
     def put(self, value: Incident) -> None:
         """Write an incident; Moved where it is not as it was read."""

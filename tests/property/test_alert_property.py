@@ -144,11 +144,11 @@ def test_live_in_any_steps_ends_as_at_once(seed: int | None) -> None:
     assert following(one) == following(at_once(logs))
 
 
-@pytest.mark.parametrize("run", range(15))
-def test_cut_off_anywhere_it_ends_the_same(run: int) -> None:
+@pytest.mark.parametrize("known", [*[None] * 15, 32, 564])
+def test_cut_off_anywhere_it_ends_the_same(known: int | None) -> None:
     """Killed before or after any of its writes and begun again, the engine finds the same incidents, and tells of
-    each that is not late."""
-    seed = random.randrange(10**9)
+    each that is not late. The seeds 32 and 564 once lost an incident: killed again beside the same write."""
+    seed = random.randrange(10**9) if known is None else known
     print(f"seed {seed}")
     rng = random.Random(seed)
     logs = random_logs(rng)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from logagg.alert.engine import Engine
+from logagg.alert.incident import Incidents
 from logagg.errors import ConfigError
 from logagg.rollup.export import INCIDENT_COLUMNS, export_incidents, export_rollups
 from logagg.rollup.metric import MetricSet
+from logagg.store.memory import MemoryStore
 from tests.alerts import World, events, rule, utc
 
 VIP = rule(name="vip_stopped", type="event", event="vip_stop", by=["host"], window="5m")
@@ -335,3 +337,14 @@ def test_rules_counters_are_not_exported() -> None:
     [row] = export_incidents(world.store, from_us=utc("2026-11-20T12:00:00"), to_us=utc("2026-11-20T12:01:00"))
     assert tuple(row) == INCIDENT_COLUMNS
     assert not list(export_incidents(world.store, from_us=utc("2026-11-20T12:01:00")))
+
+
+def test_what_is_announced_stays_announced_through_crashes() -> None:
+    """An incident whose id was written down, but not yet itself when the process ended, is still listed when another
+    is announced beside it: so it is told if the process ends again behind writing it."""
+    store = MemoryStore()
+    Incidents(store).expect(["20261120T100000Z:a:00000000"])
+    again = Incidents(store)
+    again.expect(["20261120T100000Z:a:00000000", "20261120T100100Z:b:00000000"])
+    again.put({"id": "20261120T100000Z:a:00000000"})
+    assert [one["id"] for one in Incidents(store).unfinished(0)] == ["20261120T100000Z:a:00000000"]
