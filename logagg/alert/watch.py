@@ -294,7 +294,8 @@ class Watch:
             into = next((one for one in computed.values() if one["labels"] == value["labels"]
                          and _overlap(one, value)), None)
             if into is not None:
-                into["handed"] = sorted({*into["handed"], *value["handed"]})
+                told = {*into["handed"], *value["handed"]}
+                into["handed"] = sorted(told - {"resolved"} if is_open(into) else told)    # its end is still to come
                 into["late"] = into["late"] and not value["handed"]
                 into["detected_at"] = min(into["detected_at"], value["detected_at"])
                 yield {**value, "state": "merged", "merged_into": into["id"], "fired_at": None,
