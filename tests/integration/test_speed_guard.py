@@ -12,7 +12,7 @@ import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def reference(block: bytes) -> Counter[tuple[bytes, bytes]]:
 
 @dataclass
 class Guard:
-    """What is measured over one block of lines; `commits` runs a stage that needs a fresh store."""
+    """The stages by name, and the block of lines that the reference loop reads."""
 
     block: bytes
     stages: dict[str, Callable[[], object]]
@@ -75,7 +75,7 @@ def _cpu_s(run: Callable[[], object]) -> float:
 
 
 @pytest.fixture(scope="module")
-def guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     folder = tmp_path_factory.mktemp("speed")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "scripts"))
@@ -85,22 +85,21 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
     batch = pipeline.reader.read(most, 0, {}, final=True)
     claims = pipeline.classifier.claim(batch.first_lines)
     assert len(batch) == LINES and len(claims.rows) == int(LINES * 0.62)
-    numbers = itertools.count()
+    store, numbers = open_store(f"sqlite:///{folder}/speed.db"), itertools.count()
 
     def commit(block: bytes, pipeline: Any) -> None:
-        store = open_store(f"sqlite:///{folder}/{next(numbers)}.db")
-        stream = new_stream("bench", "host01", "speed.log", first_line(block) or b"", 0)
+        stream = new_stream("bench", "host01", "speed.log", first_line(block) or b"", next(numbers))
         [outcome] = Ingest(store, lambda _: pipeline).commit([Segment(stream, 0, block, flush=True)])
         assert (outcome.stream.counts + outcome.stream.open_counts).records == LINES
-        store.close()
 
-    return Guard(most, {
+    yield Guard(most, {
         "header": lambda: pipeline.reader.read(most, 0, {}, final=True),
         "events": lambda: pipeline.classifier.claim(batch.first_lines),
         "partials": lambda: list(partials(batch, claims, pipeline.metrics, "bench", "host01", None)),
         "commit": lambda: commit(few, pipeline),
         "commit of all records": lambda: commit(few, replace(pipeline, keep="all")),
     })
+    store.close()
 
 
 @pytest.mark.parametrize("stage", LIMITS)
