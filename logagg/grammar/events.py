@@ -138,10 +138,10 @@ def _keyed(wordings: Sequence[AnyWording], key_bytes_min: int) -> _Dispatch[tupl
     """Tell wordings apart by as many bytes as all have whose literal start has at least `key_bytes_min`."""
     long = [one for one in wordings if min(map(len, one.prefixes)) >= key_bytes_min]
     key_bytes = min((len(prefix) for one in long for prefix in one.prefixes), default=key_bytes_min)
-    cuts = {id(one): _cut(one, key_bytes) for one in long}
-    by_key = {key: tuple(one for one in wordings if key in cuts.get(id(one), (key,)))
-              for key in set().union(*cuts.values())}
-    return _Dispatch(key_bytes, by_key, tuple(one for one in wordings if id(one) not in cuts))
+    keys = {prefix[:key_bytes] for one in long for prefix in one.prefixes}
+    by_key = {key: tuple(one for one in wordings if one not in long or key in _cut(one, key_bytes))
+              for key in keys}
+    return _Dispatch(key_bytes, by_key, tuple(one for one in wordings if one not in long))
 
 
 def _cut(one: AnyWording, key_bytes: int) -> set[bytes]:
