@@ -17,15 +17,13 @@ pattern (`Wording.line_bytes_max`), and Lark's parser has bounds of its own. Suc
 """
 
 import codecs
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Generic, TypeVar
 
-from logagg.grammar.cache import kept
 from logagg.grammar.earley import LarkWording
-from logagg.grammar.regular import TREE, Event, Field, alt, walk, wider
+from logagg.grammar.regular import Field, alt, walk
 from logagg.grammar.wording import Value, Wording, wording
 from logagg.interfaces import Classifier
 
@@ -63,7 +61,9 @@ class EventGrammar:
 
         Raises GrammarError, with file:line:column where the mistake has one place.
         """
-        events = _events(text, name, path)
+        from logagg.grammar.loading import read_events, wider  # loads Lark where the text is new
+
+        events = read_events(text, name, path)
         kinds: dict[str, dict[str, list[type]]] = {event.name: {} for event in events}
         for event in events:
             for part in walk(event.node):
@@ -106,19 +106,6 @@ class EventGrammar:
                     claims.fields.append(found[1])
                     break
         return claims
-
-
-_NEIGHBOUR = re.compile(r"%import(?![ \t]+\w)")
-
-
-def _events(text: str, name: str, path: str) -> Sequence[Event]:
-    """The grammar's events; read by Lark only once, unless files beside it have a part in them."""
-    def read() -> tuple[Event, ...]:
-        from logagg.grammar.lark_rules import read_events  # loads Lark
-
-        return tuple(read_events(text, name, path))
-
-    return read() if _NEIGHBOUR.search(text) else kept(text, read, TREE)
 
 
 AnyWording = Wording | LarkWording
