@@ -123,7 +123,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == "[]\n"
 
 
-LEAN = [["check"], ["status"], ["query", "records", "count", "2026-11-01"], ["export", "rollups"], ["expire"]]
+LEAN = [["status"], ["query", "records", "count", "2026-11-01"], ["export", "rollups"], ["expire"]]
 
 
 @pytest.mark.parametrize("argv", LEAN, ids=lambda argv: argv[0])
