@@ -21,10 +21,10 @@ from logagg.notify.outbox import Outbox
 from logagg.notify.sender import Sender
 from logagg.publisher import Publisher
 from logagg.report.schedule import Scheduler, Waker, keep_building
+from logagg.retry import Backoff
 from logagg.rollup.expire import expire
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import MetricSet
-from logagg.source.backoff import Backoff
 from logagg.together import Work, run_together
 
 log = logging.getLogger(__name__)

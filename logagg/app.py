@@ -17,9 +17,9 @@ from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
 from logagg.own import own_files
 from logagg.record import Stream
+from logagg.retry import Backoff
 from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
-from logagg.source.backoff import Backoff
 from logagg.source.discover import FileSource
 from logagg.source.once import Once, read_once
 from logagg.source.tail import Agent

@@ -1,4 +1,7 @@
-"""What other programs need for the same lines: each returns seconds, or None where it is not installed."""
+"""What other programs need for the same lines: each answers None where it is not installed.
+
+Fluent Bit is no peer here: Debian and Ubuntu do not package it.
+"""
 
 import re
 import shutil
@@ -7,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from bench_figures import Stopwatch, Taken
 
 HEAD = r"^(?<ts>[0-9-]+ [0-9:,]+) (?<level>[A-Z]+) +\\[(?<thread>[^]]*)\\] (?<logger>[^:]+): (?<message>.*)"
 TIMEOUT_S = 900
@@ -36,7 +41,7 @@ def _until(done: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None
         pause.wait(0.02)
 
 
-def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], bool]) -> float | None:
+def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], bool]) -> Taken | None:
     program = shutil.which("syslog-ng")
     if program is None:
         return None
@@ -44,22 +49,30 @@ def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], boo
     config.write_text(SYSLOG_NG.format(log=log, head=HEAD, destination=destination))
     command = [program, "-F", "--no-caps", "-f", config, "-R", folder / "persist", "-p", folder / "pid", "-c",
                folder / "ctl"]
-    start = time.perf_counter()
+    watch, wall_s = Stopwatch(), 0.0
     with (folder / "syslog-ng.log").open("wb") as messages:
         process = subprocess.Popen(command, stdout=messages, stderr=messages)
         try:
             _until(done, process)
-            return time.perf_counter() - start
+            wall_s = watch.taken().wall_s
         finally:
             process.terminate()
             process.wait(30)
+    return watch.taken(wall_s)
 
 
-def syslog_ng_json(log: Path, lines: int, folder: Path) -> float | None:
+def syslog_ng_parse(log: Path, lines: int, folder: Path) -> Taken | None:
+    """file -> regexp-parser -> one byte a line, as a sign that it is done."""
+    return _into_file(log, lines, folder, "\\n")
+
+
+def syslog_ng_json(log: Path, lines: int, folder: Path) -> Taken | None:
     """file -> regexp-parser -> a file of JSON lines."""
-    out = folder / "out.json"
-    destination = f'file("{out}" template("$(format-json --key l.*)\\n"));'
-    seen = [0, 0]
+    return _into_file(log, lines, folder, "$(format-json --key l.*)\\n")
+
+
+def _into_file(log: Path, lines: int, folder: Path, template: str) -> Taken | None:
+    out, seen = folder / "out", [0, 0]
 
     def done() -> bool:
         if out.exists():
@@ -70,11 +83,11 @@ def syslog_ng_json(log: Path, lines: int, folder: Path) -> float | None:
             seen[1] += new.count(b"\n")
         return seen[1] >= lines
 
-    return _syslog_ng(log, folder, destination, done)
+    return _syslog_ng(log, folder, f'file("{out}" template("{template}"));', done)
 
 
 def syslog_ng_mongodb(log: Path, lines: int, folder: Path, url: str, workers: int,
-                      count: Callable[[], int]) -> float | None:
+                      count: Callable[[], int]) -> Taken | None:
     """file -> regexp-parser -> mongodb(), which inserts one document at a time in each of its workers."""
     if not _has_mongodb():
         return None
@@ -92,7 +105,7 @@ def absent() -> list[str]:
     return [name for name, there in found.items() if not there]
 
 
-def mtail(log: Path, lines: int, folder: Path) -> float | None:
+def mtail(log: Path, lines: int, folder: Path) -> Taken | None:
     """Counting lines by level and logger."""
     program = shutil.which("mtail")
     if program is None:
@@ -100,11 +113,11 @@ def mtail(log: Path, lines: int, folder: Path) -> float | None:
     programs = folder / "progs"
     programs.mkdir()
     (programs / "count.mtail").write_text(MTAIL)
-    start = time.perf_counter()
+    watch = Stopwatch()
     command = [program, "--one_shot", "--progs", programs, "--logs", log]
     done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)
-    seconds = time.perf_counter() - start
+    taken = watch.taken()
     counted = sum(int(n) for n in re.findall(rb'"Value":\s*(\d+)', done.stdout))
     if counted and counted != lines:
         raise RuntimeError(f"mtail counted {counted} of {lines} lines")
-    return seconds
+    return taken

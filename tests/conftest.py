@@ -1,6 +1,7 @@
 """Shared fixtures: where the sample logs are, real services, and how a missing one counts."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the long tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled grammars are kept, but not in the user's own folder."""
+    folder = tempfile.TemporaryDirectory(prefix="logagg-test-cache-")
+    os.environ["LOGAGG_CACHE_DIR"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

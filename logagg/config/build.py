@@ -121,10 +121,10 @@ def _report(values: Values, zone: str, packs: tuple[str, ...]) -> ReportConfig:
 def _check_layout(source: SourceConfig, key: Key, problems: Problems) -> None:
     if source.layout is None:
         return
-    from logagg.grammar.reader import LayoutReader
+    from logagg.grammar.compiler import compile_layout
 
     try:
-        LayoutReader(source.layout, dialect=source.dialect, timezone=source.timezone, encoding=source.encoding)
+        compile_layout(source.layout, source.dialect, source.timezone, source.encoding)
     except LogaggError as error:
         problems.add(key, one_line(error))
 

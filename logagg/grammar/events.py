@@ -61,7 +61,7 @@ class EventGrammar:
 
         Raises GrammarError, with file:line:column where the mistake has one place.
         """
-        from logagg.grammar.lark_rules import read_events, wider  # loads Lark
+        from logagg.grammar.loading import read_events, wider  # loads Lark where the text is new
 
         events = read_events(text, name, path)
         kinds: dict[str, dict[str, list[type]]] = {event.name: {} for event in events}

@@ -8,7 +8,6 @@ Lark filters out; a rule of quoted texts only, or one marked with `!`, keeps the
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
 
@@ -20,7 +19,22 @@ from lark.load_grammar import PrepareLiterals, load_grammar
 
 from logagg.grammar.ahead import END, steps
 from logagg.grammar.grammar_text import GrammarText, short
-from logagg.grammar.regular import EMPTY, Alt, Field, Hole, Lazy, Loop, Node, Text, alt, nullable, parse, seq
+from logagg.grammar.regular import (
+    EMPTY,
+    Alt,
+    Event,
+    Field,
+    Hole,
+    Lazy,
+    Loop,
+    Node,
+    Text,
+    alt,
+    nullable,
+    parse,
+    seq,
+    wider,
+)
 
 INTEGERS = frozenset({"INT", "SIGNED_INT"})
 FLOATS = frozenset({"NUMBER", "FLOAT", "DECIMAL", "SIGNED_NUMBER", "SIGNED_FLOAT"})
@@ -29,15 +43,6 @@ FLOATS = frozenset({"NUMBER", "FLOAT", "DECIMAL", "SIGNED_NUMBER", "SIGNED_FLOAT
 WAYS_MAX = 64
 """A field whose choices come to more sequences than these is not taken apart: its value may then hold a quoted text at
 an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One way to word an event; `rule` is the rule of `start` that it comes from, `name` what the event is called."""
-
-    rule: str
-    name: str
-    node: Node
 
 
 class _Part(NamedTuple):
@@ -105,7 +110,7 @@ class _Builder:
                     raise self._source.error(f"event {name} would match the empty line; add a text that it always has",
                                              rule)
                 for node in part.node.branches if isinstance(part.node, Alt) else (part.node,):
-                    yield Event(rule, name, node)
+                    yield Event(str(rule), name, node)
 
     def _event_rules(self, rule: str) -> Iterator[str]:
         """The rules of events, through helper rules that list some."""
@@ -231,12 +236,6 @@ def _either(parts: Sequence[_Part]) -> _Part:
         return parts[0]
     kind = wider(part.kind for part in parts)
     return _Part(alt(part.node for part in parts), any(part.kept for part in parts), kind, branches=tuple(parts))
-
-
-def wider(kinds: Iterator[type]) -> type:
-    """The type that can hold values of all these types."""
-    found = set(kinds)
-    return found.pop() if len(found) == 1 else float if found == {int, float} else str
 
 
 def _looped(part: _Part, low: int, high: int | None) -> _Part:

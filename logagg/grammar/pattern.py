@@ -12,6 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, NoReturn
 
 from logagg.errors import GrammarError
+from logagg.grammar.cache import kept
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -87,12 +88,16 @@ def parse_pattern(layout: str, dialect: str = "log4j2") -> tuple[Piece, ...]:
 
     The throwable that Log4j 2 implies at the end is not added here.
     """
-    from lark.exceptions import UnexpectedInput
-
     if dialect not in _DIALECTS:
         raise GrammarError(f"unknown dialect {dialect!r}; known: {', '.join(_DIALECTS)}")
     if len(layout) > LAYOUT_CHARS_MAX:
         raise GrammarError(f"the layout has {len(layout)} characters; at most {LAYOUT_CHARS_MAX} are read")
+    return kept(f"{_grammar()}\0{dialect}\0{layout}", lambda: _parsed(layout, dialect), (Text, Converter))
+
+
+def _parsed(layout: str, dialect: str) -> tuple[Piece, ...]:
+    from lark.exceptions import UnexpectedInput
+
     try:
         tree = _lark().parse(layout)
     except UnexpectedInput as error:
@@ -107,8 +112,12 @@ def parse_pattern(layout: str, dialect: str = "log4j2") -> tuple[Piece, ...]:
 def _lark() -> "Lark":
     from lark import Lark
 
-    grammar = resources.files("logagg.grammars").joinpath("log4j2_pattern.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="contextual")
+    return Lark(_grammar(), parser="lalr", lexer="contextual")
+
+
+@cache
+def _grammar() -> str:
+    return resources.files("logagg.grammars").joinpath("log4j2_pattern.lark").read_text(encoding="utf-8")
 
 
 def _explain(error: Exception, layout: str) -> tuple[int, str]:

@@ -71,6 +71,25 @@ Node = Text | Chars | Seq | Alt | Loop | Field | Hole
 EMPTY = Seq(())
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One way to word an event; `rule` is the rule of `start` that it comes from, `name` what the event is called."""
+
+    rule: str
+    name: str
+    node: Node
+
+
+TREE = (Event, Text, Chars, Seq, Alt, Loop, Field, Hole)
+"""All that an event's tree is made of."""
+
+
+def wider(kinds: Iterator[type]) -> type:
+    """The type that can hold values of all these types."""
+    found = set(kinds)
+    return found.pop() if len(found) == 1 else float if found == {int, float} else str
+
+
 class Lazy(Exception):
     """The regexp has a lazy quantifier, which has no meaning where reading is greedy."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
 from logagg.interfaces import Store
-from logagg.source.backoff import Backoff
+from logagg.retry import Backoff
 from logagg.source.discover import FileSource, discover
 from logagg.source.files import open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State

@@ -15,7 +15,7 @@ from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
 from logagg.ingest import Outcome, Segment
 from logagg.interfaces import Store
-from logagg.source.backoff import Backoff
+from logagg.retry import Backoff
 from logagg.source.discover import FileSource, watched_folder
 from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
 from logagg.source.notice import Notices

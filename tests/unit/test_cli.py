@@ -117,10 +117,29 @@ def test_help_imports_nothing_heavy() -> None:
     """--help needs none of the libraries."""
     code = ("import sys, logagg.cli\n"
             "try: logagg.cli.main(['run', '--help'])\nexcept SystemExit: pass\n"
-            "print(sorted({'lark','pymongo','jinja2','watchdog','zstandard','tqdm','sqlite3'} & set(sys.modules)), "
-            "file=sys.stderr)")
+            "print(sorted({'lark','numpy','pymongo','jinja2','watchdog','zstandard','tqdm','sqlite3','vl_convert'} "
+            "& set(sys.modules)), file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+LEAN = [["status"], ["query", "records", "count", "2026-11-01"], ["export", "rollups"], ["expire"]]
+
+
+@pytest.mark.parametrize("argv", LEAN, ids=lambda argv: argv[0])
+def test_a_command_that_reads_no_log_loads_no_reader(argv: list[str], tmp_path: Path) -> None:
+    """From the second start on, what only looks at the configuration and the store loads neither Lark, nor what
+    columns and charts are made with, nor the web server."""
+    (tmp_path / "a.log").write_text("2026-11-01 00:00:00,000 INFO  [main] a.B - hello\n" * 20)
+    config = tmp_path / "logagg.toml"
+    config.write_text('[store]\nurl = "sqlite:///own.db"\n[[source]]\napp = "a"\npaths = ["*.log"]\n'
+                      'layout = "%d %-5p [%t] %c - %m%n"\npacks = ["callcenter"]\n')
+    heavy = {"lark", "numpy", "pymongo", "jinja2", "vl_convert", "starlette", "uvicorn", "apscheduler"}
+    code = (f"import sys\nfrom logagg import cli\nstatus = cli.main({['-c', str(config), *argv]})\n"
+            f"print(status, sorted({heavy} & set(sys.modules)), file=sys.stderr)")
+    subprocess.run([*LOGAGG, "-c", config, "ingest"], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "0 []"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of another kind")
