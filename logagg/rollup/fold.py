@@ -38,6 +38,9 @@ MINUTES_MAX = 240
 WINDOWS_MAX = {"day": 8, "week": 4, "month": 2}
 """How many windows are computed and written together, which bounds memory and transactions."""
 
+ONE_BY_ONE_MAX = 16
+"""So many metrics are read each for itself."""
+
 Rows = dict[str, Stat]
 """labels (canonical JSON) -> Stat"""
 
@@ -149,7 +152,8 @@ class Folder:
                 return 0
             changes: dict[BucketKey, Bucket] = {}
             levels = [Windows(step, zone, kept), *(Windows(upper, "", starts_of(upper, kept)) for upper in above)]
-            stored = [self._stored(windows) for windows in levels]
+            known = None if step == "minute" else touched       # the minutes tell what is touched
+            stored = [self._stored(windows, known) for windows in levels]
             below: _Computed = {}
             for windows, there in zip(levels, stored, strict=True):
                 below = self._computed(windows, below, touched)
@@ -166,11 +170,21 @@ class Folder:
         document = self._store.document("horizon", "freeze")
         return max(FIRST_MINUTE, int(document[1]["minute"])) if document else FIRST_MINUTE
 
-    def _stored(self, windows: Windows) -> dict[int, dict[str, Bucket]]:
+    def _buckets(self, step: str, zone: str, start: int, end: int,
+                 touched: set[str] | None) -> Iterator[tuple[BucketKey, Bucket]]:
+        """The stored buckets of the touched metrics at least; None: of all. A fold of what has just come touches few,
+        and a month has thousands of others."""
+        if touched is None or len(touched) > ONE_BY_ONE_MAX:
+            yield from self._store.buckets(step, zone, start, end)
+            return
+        for metric in sorted(touched):
+            yield from self._store.buckets(step, zone, start, end, metric=metric)
+
+    def _stored(self, windows: Windows, touched: set[str] | None) -> dict[int, dict[str, Bucket]]:
         """start -> metric -> bucket."""
         found: dict[int, dict[str, Bucket]] = {start: {} for start in windows.starts}
         for start, end in windows.runs():
-            for key, bucket in self._store.buckets(windows.step, windows.zone, start, end):
+            for key, bucket in self._buckets(windows.step, windows.zone, start, end, touched):
                 if key.start in found:
                     found[key.start][key.metric] = bucket
         return found
@@ -187,7 +201,7 @@ class Folder:
             for metric, rows in metrics.items():
                 _add_rows(found[window].setdefault(metric, {}), rows.items())
         for start, end in windows.missing(below):
-            for key, bucket in self._store.buckets(*windows.source(), start, end):
+            for key, bucket in self._buckets(*windows.source(), start, end, touched):
                 window = windows.holding(key.start)
                 if window in found and key.metric in touched and bucket.rows:
                     rows = found[window].setdefault(key.metric, {})
