@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 FOLD_S = 0.25
 FOLD_REST_FACTOR = 4
+EVALUATE_S = 1.0
+"""How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
+
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
 
@@ -42,6 +45,7 @@ class Aggregator:
                  committed: threading.Event) -> None:
         self._config, self._store, self._clock, self._committed = config, store, clock, committed
         self._folder = Folder(store, metrics, config.zones())
+        self._evaluated_s = float("-inf")
         sender = config.smtp.sender if config.smtp else ""
         self._outbox = Outbox(store, config.channels, clock, from_address=sender)
         self._engine = Engine(
@@ -85,6 +89,7 @@ class Aggregator:
                 rest_s = backoff.next_s()
                 log.warning("folding: %s; trying again", error)
         with suppress(StoreUnavailable):
+            self._evaluated_s = float("-inf")
             self._step(lease)
             lease.release()
 
@@ -93,7 +98,10 @@ class Aggregator:
         if not lease.hold():
             return False
         folded = self._folder.fold()
-        self._engine.evaluate()
+        now_s = self._clock.monotonic_s()
+        if folded.chunks or now_s - self._evaluated_s >= EVALUATE_S:
+            self._engine.evaluate()
+            self._evaluated_s = now_s
         return folded.chunks > 0
 
     def _expire(self, stop: threading.Event) -> None:
