@@ -1,4 +1,5 @@
-"""The aggregator role: folds what agents commit, watches the rules, sends the mail, builds the reports that are due.
+"""The aggregator role: folds what agents commit, watches the rules, sends the mail, builds the reports that are due,
+merges small chunks.
 
 One process of all on a store leads at a time (lease.py); the others stand by. The mail is sent by every aggregator:
 each message is claimed by compare-and-set.
@@ -15,6 +16,7 @@ from logagg.config import Config
 from logagg.errors import StoreUnavailable
 from logagg.interfaces import Store
 from logagg.lease import Lease
+from logagg.merge import Merger
 from logagg.notify.email import EmailChannel
 from logagg.notify.incident import IncidentMailer
 from logagg.notify.outbox import Outbox
@@ -34,6 +36,7 @@ FOLD_REST_FACTOR = 4
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
 
+MERGE_S = 60.0
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
 
@@ -56,7 +59,7 @@ class Aggregator:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what was committed until then is folded and watched, and mailed if it can be."""
-        works: dict[str, Work] = {"fold": self._fold, "expire": self._expire}
+        works: dict[str, Work] = {"merge": self._merge, "fold": self._fold, "expire": self._expire}
         if self._config.reports:
             works["reports"] = self._report
         if self._config.smtp is not None:
@@ -103,6 +106,19 @@ class Aggregator:
             self._engine.evaluate()
             self._evaluated_s = now_s
         return folded.chunks > 0
+
+    def _merge(self, stop: threading.Event) -> None:
+        """Merge small chunks once a minute."""
+        lease, merger = Lease(self._store, self._clock, "merge"), Merger(self._store)
+        while not self._clock.wait(stop, MERGE_S):
+            try:
+                if lease.hold():
+                    before, after = merger.merge(self._clock.now_us(), lambda: not stop.is_set() and lease.hold())
+                    if before:
+                        self._committed.set()
+                        log.info("merged %d chunks into %d", before, after)
+            except StoreUnavailable as error:
+                log.warning("merging: %s; trying again in a minute", error)
 
     def _expire(self, stop: threading.Event) -> None:
         """Delete what is too old, soon after the start and then once an hour."""

@@ -7,12 +7,13 @@ from tests.conftest import ROOT
 
 ORDER = [
     {"version", "errors", "clock", "record", "raw", "interfaces", "lease", "terminal", "times", "together", "visible"},
-    {"grammar", "source.identity", "source.files", "source.discover", "source.watch"},
+    {"grammar", "source.identity", "source.files", "source.discover", "source.watch",
+     "source.inotify"},
     {"rollup.metric"},
     {"alert.rule", "alert.words"},
     {"packs"},
     {"rollup", "store", "ledger"},
-    {"ingest"},
+    {"ingest", "merge"},
     {"source"},
     {"alert", "notify"},
     {"report"},
