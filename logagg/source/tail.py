@@ -33,7 +33,8 @@ IDLE_AFTER_S = 600.0
 IDLE_POLL_S = 1.0
 LIST_S = 1.0
 WATCHED_LIST_S = 10.0
-WATCHED_LOOK_S = 2.0
+WATCHED_LOOK_S = 5.0
+NAMES_WATCHED_LIST_S = 2.0
 JUDGE_AGAIN_S = 30.0
 JUDGED_PER_ROUND_MAX = 64
 RENAME_S = 3.0
@@ -161,7 +162,7 @@ class Agent:
         changed = self._watcher.take_changed()
         every_s = LIST_S
         if self._watched and not self._roster.failing:
-            every_s = WATCHED_LIST_S if self._told else WATCHED_LOOK_S
+            every_s = WATCHED_LIST_S if self._told else NAMES_WATCHED_LIST_S
         if not (final or changed or self._listed_s is None or now_s - self._listed_s >= every_s):
             return
         folders: dict[str, bool] = {}
