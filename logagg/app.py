@@ -22,6 +22,7 @@ from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
 from logagg.source.discover import FileSource
 from logagg.source.once import Once, read_once
+from logagg.source.roster import open_max
 from logagg.source.tail import Agent
 from logagg.source.watch import open_watcher
 from logagg.store import open_store
@@ -149,7 +150,8 @@ class App:
     def _follow(self, stop: threading.Event) -> None:
         if stop.is_set():
             return
-        Agent(self._file_sources(), self.store, self.ingest(), clock=self.clock, watcher=open_watcher()).run(stop)
+        Agent(self._file_sources(), self.store, self.ingest(), clock=self.clock, watcher=open_watcher(),
+              open_max=open_max()).run(stop)
 
     def aggregator(self) -> "Aggregator":
         from logagg.aggregator import Aggregator

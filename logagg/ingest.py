@@ -19,7 +19,7 @@ from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
 from logagg.raw import compress, decompress
 from logagg.record import Carry, Chunk, Counts, Event, Record, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.rollup.partial import partials
+from logagg.rollup.partial import MINUTE_US, partials
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ PREVIEW_CHARS = 1000
 MOVED_ATTEMPTS_MAX = 100
 TRANSACTION_EVENTS_MAX = 10_000
 PIECE_LINES_MAX = 20_000
+OPEN_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,15 +243,25 @@ def _piece_end(data: bytes, *, decided: bool) -> int:
 def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Reading:
     """Read `data`: a closed chunk of the records that cannot grow, and with `flush` an open one of the rest.
 
+    What is small and all of one minute stays open as a whole and grows with the next lines, so that a stream that
+    writes now and then does not leave a chunk for each line; no commit makes an older minute dirty again.
+
     While the layout is not decided, everything since the stream's start stays open and is read again as it grows, so
     that the decision depends on the bytes alone and not on how they came.
     """
     try:
+        if flush and len(data) <= OPEN_BYTES_MAX:
+            batch = pipeline.reader.read(data, state.resume, state.carry, final=True)
+            chunk = _chunk(state, data, batch, state.carry, pipeline, is_open=True)
+            if _minutes(chunk) <= 1:
+                return _Reading((chunk,), state.carry)
         closed = pipeline.reader.read(data, state.resume, state.carry, final=False)
         decided = pipeline.reader.decided(closed.carry)
         end = closed.end if decided else 0
         chunks = [_chunk(state, data[:end], closed, state.carry, pipeline)] if end else []
         carry = closed.carry if end else state.carry
+        if not flush and 0 < end <= OPEN_BYTES_MAX and _minutes(chunks[0]) <= 1:
+            return _Reading((replace(chunks[0], open=True),), state.carry)
         if flush and end < len(data):
             rest = data[end:]
             batch = pipeline.reader.read(rest, state.resume + end, carry, final=True)
@@ -260,6 +271,13 @@ def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Re
         log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, len(data), state.resume)
         return _Reading((_failed(state, data, pipeline),), state.carry)
     return _Reading(tuple(chunks), carry)
+
+
+def _minutes(chunk: Chunk) -> int:
+    """How many minutes a chunk's records span, from the first to the last."""
+    if chunk.ts_from_us is None or chunk.ts_to_us is None:
+        return 0
+    return chunk.ts_to_us // MINUTE_US - chunk.ts_from_us // MINUTE_US + 1
 
 
 def _chunk(

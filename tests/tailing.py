@@ -140,7 +140,10 @@ class Bench:
         self.agent = self.start()
 
     def start(self) -> Agent:
-        self.agent = Agent(self.sources, self.store, self.ingest, clock=self.clock, **self.options)
+        options = {key: value for key, value in self.options.items() if key != "open_watcher"}
+        if "open_watcher" in self.options:      # a new one each time: the agent closes it
+            options["watcher"] = self.options["open_watcher"]()
+        self.agent = Agent(self.sources, self.store, self.ingest, clock=self.clock, **options)
         return self.agent
 
     def restart(self, *, kill: bool = False) -> None:

@@ -181,6 +181,7 @@ class Engine:
     def _run(self, progress: Progress, now_us: int) -> list[Incident]:
         """Evaluate what each rule has to, a day at a time for all rules, so that each minute is read once."""
         now = now_us // MINUTE_US
+        self._evidence.forget()
         early_from = now - EARLY_MINUTES
         floor = self._floor()
         self._latest = max([self._latest, *(min(end, now + EARLY_MINUTES) for _, end in progress.changed)])

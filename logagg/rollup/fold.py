@@ -19,7 +19,7 @@ equal) become one row, whose labels all say "__other__": its numbers are exact, 
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -29,7 +29,7 @@ from logagg.record import Bucket, BucketKey
 from logagg.rollup.metric import RECORDS, Metric, MetricSet
 from logagg.rollup.partial import add_partial, add_stat, labels_json
 from logagg.rollup.sketch import Stat
-from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE, ZONED, Windows, end_of, start_of, starts_of, zone_of
+from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE, ZONED, Windows, start_of, starts_of, zone_of
 
 OTHER = "__other__"
 MARKS_MAX = 1000
@@ -37,6 +37,12 @@ ATTEMPTS_MAX = 100
 MINUTES_MAX = 240
 WINDOWS_MAX = {"day": 8, "week": 4, "month": 2}
 """How many windows are computed and written together, which bounds memory and transactions."""
+
+LIVE_MINUTES_MAX = 4
+"""So few dirty minutes, those of live reading, are folded with all that holds them in one transaction."""
+
+ONE_BY_ONE_MAX = 16
+"""So many metrics are read each for itself."""
 
 Rows = dict[str, Stat]
 """labels (canonical JSON) -> Stat"""
@@ -70,6 +76,7 @@ class Folder:
         self._store = store
         self._metrics = metrics
         self._zones = tuple(dict.fromkeys(zone or "UTC" for zone in ("UTC", *zones)))
+        self._ready: set[str] = set()
         for zone in self._zones:
             zone_of(zone)
 
@@ -85,7 +92,9 @@ class Folder:
     def fold(self, limit: int = MARKS_MAX) -> FoldResult:
         """Fold at most `limit` chunks, those committed first."""
         for zone in self._zones:
-            self._take_up(zone)
+            if zone not in self._ready:
+                self._take_up(zone)
+                self._ready.add(zone)
         marks = self._store.unfolded(limit)
         if not marks:
             return FoldResult()
@@ -101,24 +110,27 @@ class Folder:
         `touched` are the guard and the metrics that the dirty minutes have or had: no other can have changed.
         """
         touched = {RECORDS.name}
-        written = 0
-        for minutes in _batches(dirty):
-            written += self._write("minute", "", minutes, touched, above=("quarter", "hour"))
-        quarters = starts_of("quarter", dirty)
+        done: Collection[str] = ()
+        if len(dirty) <= LIVE_MINUTES_MAX:
+            done = self._store.documents("zone")
+            zoned = [Windows(*level) for zone in done for level in _zoned(zone, dirty)]
+            written = self._write([*_unzoned(dirty), *zoned], touched)
+        else:
+            written = sum(self._write(_unzoned(minutes), touched) for minutes in _batches(dirty))
         # Read only now: a zone that was taken up before this sees these hours here, one that is taken up later
         # finds them in the store.
         for zone in self._store.documents("zone"):
-            written += self._fold_zone(zone, quarters, touched)
+            if zone not in done:
+                written += self._fold_zone(zone, dirty, touched)
         return written
 
-    def _fold_zone(self, zone: str, quarters: Iterable[int], touched: set[str], *, frozen_too: bool = False) -> int:
-        """Recompute the days, weeks and months of a zone that hold one of these quarters."""
-        days = starts_of("day", quarters, zone)
+    def _fold_zone(self, zone: str, minutes: Iterable[int], touched: set[str], *, frozen_too: bool = False) -> int:
+        """Recompute the days, weeks and months of a zone that hold one of these minutes."""
         written = 0
-        for step, size in WINDOWS_MAX.items():
-            starts = starts_of(step, days, zone)
+        for step, _, starts in _zoned(zone, minutes):
+            size = WINDOWS_MAX[step]
             for at in range(0, len(starts), size):
-                written += self._write(step, zone, starts[at:at + size], touched, frozen_too=frozen_too)
+                written += self._write([Windows(step, zone, starts[at:at + size])], touched, frozen_too=frozen_too)
         return written
 
     def _take_up(self, zone: str) -> None:
@@ -136,41 +148,57 @@ class Folder:
         self._fold_zone(zone, quarters, touched, frozen_too=True)
         self._store.put_document("zone", zone, None, {"ready": True})
 
-    def _write(self, step: str, zone: str, starts: Sequence[int], touched: set[str], *, above: Sequence[str] = (),
-               frozen_too: bool = False) -> int:
-        """Compute these windows and those `above` that hold them, and write all; how many buckets were written.
+    def _write(self, levels: Sequence[Windows], touched: set[str], *, frozen_too: bool = False) -> int:
+        """Compute these windows, level by level upwards, and write all in one; how many buckets were written.
 
         Tried again until the horizon has not moved meanwhile and no other folder was faster.
         """
         for _ in range(ATTEMPTS_MAX):
             horizon = self._horizon()
-            kept = [start for start in starts if frozen_too or end_of(step, start, zone) > horizon]
-            if not kept:
-                return 0
             changes: dict[BucketKey, Bucket] = {}
-            levels = [Windows(step, zone, kept), *(Windows(upper, "", starts_of(upper, kept)) for upper in above)]
-            stored = [self._stored(windows) for windows in levels]
-            below: _Computed = {}
-            for windows, there in zip(levels, stored, strict=True):
-                below = self._computed(windows, below, touched)
-                if windows.step == "minute":
-                    touched.update(*there.values(), *below.values())
-                for start in windows.starts:
-                    changes.update(_changes(windows, start, there[start], below.get(start, {}), touched))
+            computed: dict[tuple[str, str], _Computed] = {}
+            for level in levels:
+                windows = level if frozen_too else level.behind(horizon)
+                if windows.starts:
+                    computed[windows.step, windows.zone] = self._level(windows, computed, touched, changes)
+            if not changes:
+                return 0
             if self._horizon() == horizon and self._store.fold(changes, ()):
                 return len(changes)
-        raise StoreError(f"folding {step} buckets lost {ATTEMPTS_MAX} races in a row; "
+        raise StoreError(f"folding {levels[0].step} buckets lost {ATTEMPTS_MAX} races in a row; "
                          "nothing is lost, but expected are a few aggregators on one store, not dozens")
+
+    def _level(self, windows: Windows, computed: Mapping[tuple[str, str], _Computed], touched: set[str],
+               changes: dict[BucketKey, Bucket]) -> _Computed:
+        """The windows' content; what is new of it goes into `changes`."""
+        minutes = windows.step == "minute"
+        there = self._stored(windows, None if minutes else touched)     # the guard: before what lies below
+        found = self._computed(windows, computed.get(windows.source(), {}), touched)
+        if minutes:
+            touched.update(*there.values(), *found.values())
+        for start in windows.starts:
+            changes.update(_changes(windows, start, there[start], found.get(start, {}), touched))
+        return found
 
     def _horizon(self) -> int:
         document = self._store.document("horizon", "freeze")
         return max(FIRST_MINUTE, int(document[1]["minute"])) if document else FIRST_MINUTE
 
-    def _stored(self, windows: Windows) -> dict[int, dict[str, Bucket]]:
+    def _buckets(self, step: str, zone: str, start: int, end: int,
+                 touched: set[str] | None) -> Iterator[tuple[BucketKey, Bucket]]:
+        """The stored buckets of the touched metrics at least; None: of all. A fold of what has just come touches few,
+        and a month has thousands of others."""
+        if touched is None or len(touched) > ONE_BY_ONE_MAX:
+            yield from self._store.buckets(step, zone, start, end)
+            return
+        for metric in sorted(touched):
+            yield from self._store.buckets(step, zone, start, end, metric=metric)
+
+    def _stored(self, windows: Windows, touched: set[str] | None) -> dict[int, dict[str, Bucket]]:
         """start -> metric -> bucket."""
         found: dict[int, dict[str, Bucket]] = {start: {} for start in windows.starts}
         for start, end in windows.runs():
-            for key, bucket in self._store.buckets(windows.step, windows.zone, start, end):
+            for key, bucket in self._buckets(windows.step, windows.zone, start, end, touched):
                 if key.start in found:
                     found[key.start][key.metric] = bucket
         return found
@@ -187,7 +215,7 @@ class Folder:
             for metric, rows in metrics.items():
                 _add_rows(found[window].setdefault(metric, {}), rows.items())
         for start, end in windows.missing(below):
-            for key, bucket in self._store.buckets(*windows.source(), start, end):
+            for key, bucket in self._buckets(*windows.source(), start, end, touched):
                 window = windows.holding(key.start)
                 if window in found and key.metric in touched and bucket.rows:
                     rows = found[window].setdefault(key.metric, {})
@@ -196,6 +224,17 @@ class Folder:
             return {start: {metric: limit_labels(rows, self._metrics.get(metric)) for metric, rows in metrics.items()}
                     for start, metrics in found.items()}
         return found
+
+
+def _unzoned(minutes: Sequence[int]) -> list[Windows]:
+    """These minutes, and the quarters and hours that hold them."""
+    return [Windows(step, "", starts_of(step, minutes)) for step in ("minute", "quarter", "hour")]
+
+
+def _zoned(zone: str, minutes: Iterable[int]) -> list[tuple[str, str, list[int]]]:
+    """The days, weeks and months of a zone that hold one of these minutes: step, zone and starts."""
+    days = starts_of("day", starts_of("quarter", minutes), zone)
+    return [(step, zone, starts_of(step, days, zone)) for step in WINDOWS_MAX]
 
 
 def _batches(dirty: Sequence[int]) -> Iterator[list[int]]:

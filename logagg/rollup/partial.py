@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -25,6 +26,7 @@ from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
 
 MINUTE_US = 60_000_000
 LABEL_CHARS_MAX = 256
+SMALL_BYTES_MAX = 2048
 
 _Fields = dict[str, int | float | str]
 _Merged = dict[str, dict[str, Stat]]
@@ -228,14 +230,17 @@ def merge_partials(datas: Iterable[bytes]) -> _Merged:
 
 def add_partial(merged: _Merged, data: bytes) -> None:
     """Merge one partial's data into `merged`."""
-    for metric, rows in json.loads(data.decode()).items():
-        into = merged.setdefault(metric, {})
-        for labels, content in rows.items():
-            stat = Stat.from_json(content)
-            if labels in into:
-                into[labels].add(stat)
-            else:
-                into[labels] = stat
+    for metric, labels, stat in _small(data) if len(data) <= SMALL_BYTES_MAX else _stats(data):
+        add_stat(merged.setdefault(metric, {}), labels, stat)
+
+
+def _stats(data: bytes) -> tuple[tuple[str, str, Stat], ...]:
+    return tuple((metric, labels, Stat.from_json(content))
+                 for metric, rows in json.loads(data.decode()).items() for labels, content in rows.items())
+
+
+_small = lru_cache(maxsize=4096)(_stats)
+"""The chunks of many quiet streams say the same, and a minute is folded again and again while it is going on."""
 
 
 def add_stat(rows: dict[str, Stat], labels: str, stat: Stat) -> None:

@@ -10,7 +10,7 @@ UTC, so a day is made of whole quarters. Exceptions: Kiribati's Line Islands up 
 up to 2011), where the repeated 59 minutes before midnight count on the new day.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -136,6 +136,11 @@ class Windows:
         self.starts = starts
         self.ends = [end_of(step, start, zone) for start in starts]
 
+    def behind(self, horizon: int) -> "Windows":
+        """Those that reach beyond a minute."""
+        return self if self.ends and self.ends[0] > horizon else Windows(
+            self.step, self.zone, [start for start, end in zip(self.starts, self.ends, strict=True) if end > horizon])
+
     def runs(self) -> Iterator[tuple[int, int]]:
         """Few ranges [start, end) that cover the windows; windows near each other share one."""
         return _runs(zip(self.starts, self.ends, strict=True), 10)
@@ -144,9 +149,19 @@ class Windows:
         """The ranges of the level below that are needed and not computed."""
         if not computed:
             return self.runs()
-        length = 15 if self.step == "hour" else 1
-        return _runs((source, source + length) for start, end in zip(self.starts, self.ends, strict=True)
-                     for source in range(start, end, length) if source not in computed)
+        return _runs(self._gaps(sorted(computed)))
+
+    def _gaps(self, computed: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """What lies between these windows of the level below."""
+        step, zone = self.source()
+        for start, end in zip(self.starts, self.ends, strict=True):
+            at = start
+            for source in computed[bisect_left(computed, start):bisect_left(computed, end)]:
+                if at < source:
+                    yield at, source
+                at = end_of(step, source, zone)
+            if at < end:
+                yield at, end
 
     def holding(self, minute: int) -> int:
         """The start of the window that holds a minute; -1, where no window starts, if none does."""

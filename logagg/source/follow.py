@@ -92,6 +92,7 @@ class Follower:
         self.judged: tuple[int, bool] | None = None     #: at the last look: the size, and whether `copy_of` was held
         self.judged_s = now_s
         self.dropped = False
+        self.told = True                        #: whether the watcher tells of this file's growth
         self.generation = 0                     #: rises when the content turns out to be another
         self.signature: tuple[int, int] | None = None   #: size and time (ns) on disk: of compressed and idle files
         self.remembered = False                 #: see recognise.remember
@@ -104,17 +105,20 @@ class Follower:
 
     # --- what the file is -------------------------------------------------------------------------------------------
 
-    def look(self, now_s: float) -> None:
-        """Ask for the size. A file that has shrunk is a new generation, to be identified anew."""
+    def look(self, now_s: float) -> bool:
+        """Ask for the size; tell whether it has changed. A file that has shrunk is a new generation, to be identified
+        anew."""
         self.looked_s = now_s
         if self.file is None or self.packed:
-            return
+            return False
         size = self.file.size() or 0
         known = max(self.size, self.stream.end if self.stream else 0)
         if size < known:
             self.forget(f"shrank from {known} to {size} bytes")
-        if size != self.size:
-            self.size, self.grew_s = size, now_s
+        if size == self.size:
+            return False
+        self.size, self.grew_s = size, now_s
+        return True
 
     def forget(self, why: str) -> None:
         """The file is not what it was: identify it anew."""
@@ -224,7 +228,13 @@ class Follower:
         """Whether bytes are known that were not read yet."""
         if self.state is not State.READING or self.file is None:
             return False
-        return self.examined < self.size or self.file.size() is None
+        return self.examined < self.size or (self.packed and self.file.size() is None)
+
+    @property
+    def rests(self) -> bool:
+        """Whether there is nothing to do until the file grows: what is known of it is read and committed."""
+        return (self.state is State.READING and not self.packed and self.stream is not None
+                and self.stream.end >= self.size <= self.examined)
 
     @property
     def settled(self) -> bool:
@@ -274,6 +284,10 @@ class Follower:
         lines_end = max(stream.resume, low + data.rfind(b"\n") + 1)
         reading = Reading(Segment(stream, low, data, flush=flush, whole=whole, path=self.path), reached, lines_end)
         full = reached - stream.end >= self._block_bytes
+        if not (flush or full) and data.count(b"\n", max(0, stream.end - low)) <= 1:
+            # The one new line is the last record or part of it, which waits; what is before it is committed.
+            self._note(reading)
+            return None
         # An unfinished last line goes along: Ingest leaves it, unless it is longer than a record may be.
         if (reached if whole or full else lines_end) <= stream.end:
             self._note(reading)

@@ -14,6 +14,8 @@ from logagg.source.follow import Follower, State
 
 OBSERVE_S = 5.0
 FOUND_PER_ROUND_MAX = 200
+MOVING_BYTES_MAX = 1 << 16
+"""A stream that is being read is noted only when more than this is not committed: the rest is about to be."""
 
 
 class Observer:
@@ -48,22 +50,26 @@ class Observer:
         return self._written_s is None or now_s - self._written_s >= OBSERVE_S
 
     def write(self, store: Store, now_us: int, now_s: float, followers: Iterable[Follower], *,
-              all_there: bool = True) -> None:
-        """Write down what is new. `all_there`: no file is left out because it cannot be read now.
+              all_there: bool = True, final: bool = False) -> None:
+        """Write down what is new. `all_there`: no file is left out because it cannot be read now; `final`: nobody
+        will be there to read on.
 
         Raises StoreUnavailable: call again, nothing is forgotten.
         """
-        self._write_found(store, now_us, followers, all_there=all_there)
+        moving_s = None if final else now_s - OBSERVE_S
+        self._write_found(store, now_us, followers, moving_s, all_there=all_there)
         if self.at_us is not None and self.at_us != self._written_at_us:
             store.put_document("observation", self._key, None, {"at_us": self.at_us, "paths": self._paths})
             self._written_at_us = self.at_us
         self._written_s = now_s
 
-    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower], *, all_there: bool) -> None:
+    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower], moving_s: float | None, *,
+                     all_there: bool) -> None:
         """Documents "found": for a stream with bytes not committed its size; for other files why they are not read."""
         followers = list(followers)
         now = {key: value for follower in followers for key, value in _lost(follower)}
-        now |= {key: value for follower in followers for key, value in found(follower)}
+        now |= {key: value for follower in followers if not _moves(follower, moving_s)
+                for key, value in found(follower)}
         if self._found is None:
             self._found = self._left_behind(store)
         known = self._found
@@ -86,6 +92,13 @@ class Observer:
                 for key, value in store.documents("found").items()
                 if value["size"] and value["reason"] != LOST
                 and (value.get("app"), value.get("host")) == (self._app, self._host)}
+
+
+def _moves(follower: Follower, since_s: float | None) -> bool:
+    """Whether a file has grown since then, and little of it is not committed."""
+    stream = follower.stream
+    return (since_s is not None and stream is not None and stream.revision > 0 and follower.grew_s > since_s
+            and follower.size - stream.end <= MOVING_BYTES_MAX)
 
 
 def _passed(follower: Follower, generation: int, size: int) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from logagg.clock import Clock
 from logagg.errors import SourceError
@@ -13,9 +14,13 @@ from logagg.source.notice import Notices
 
 OPEN_MAX = 256
 PACKED_QUIET_S = 5.0
+DESCRIPTORS_MAX = 16_384
 LINGER_S = 60.0
 LEFT_MAX = 16
 PATHS_MAX = 4096
+
+DESCRIPTORS_LEFT = 512
+"""For the store, the web and all else."""
 
 Place = tuple[FileSource, str]
 """A path of a source: one path may belong to two sources."""
@@ -180,6 +185,21 @@ class Roster:
         self._leave(follower)
         follower.close()
         follower.dropped = True
+
+
+def open_max() -> int:
+    """How many files may be open at once: as many as the system allows this process, less what else it needs."""
+    try:
+        import resource
+    except ImportError:         # Windows
+        return OPEN_MAX
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return max(OPEN_MAX, min(soft, DESCRIPTORS_MAX) - DESCRIPTORS_LEFT)
 
 
 def _is_still(follower: Follower, key: FileKey | None, status: os.stat_result) -> bool:

@@ -1,7 +1,9 @@
 """The agent: follows all files of all sources, and hands what is new to `Ingest`.
 
-One thread, one round after the other: list the folders (when names changed), ask the open files for their sizes,
-identify new files, read a block of each that has grown, commit all blocks together, write down what was observed.
+One thread, one round after the other: list the folders (when names changed), ask the files that grew for their sizes,
+identify new files, read a block of each that has more, commit all blocks together, write down what was observed.
+Where the kernel tells of growth, rounds are made when it does and all files are asked now and then only; a file that
+it was silent about is asked in every round from then on.
 A file is followed by its open descriptor through renames and deletion, to its end; the file that took its place is
 read after it. Nothing is queued: while the store is out of reach, positions stay where they are.
 """
@@ -30,7 +32,9 @@ BUSY_POLL_S = 0.05
 IDLE_AFTER_S = 600.0
 IDLE_POLL_S = 1.0
 LIST_S = 1.0
-WATCHED_LIST_S = 2.0
+WATCHED_LIST_S = 10.0
+WATCHED_LOOK_S = 5.0
+NAMES_WATCHED_LIST_S = 2.0
 JUDGE_AGAIN_S = 30.0
 JUDGED_PER_ROUND_MAX = 64
 RENAME_S = 3.0
@@ -68,9 +72,13 @@ class Agent:
         self._observers = {(s.app, s.host): Observer(s.app, s.host) for s in self._roster.sources}
         self._retry_s = 0.0
         self._listed_s: float | None = None
+        self._looked_s = float("-inf")
+        self._stepped_s = float("-inf")
         self._renamed_s = 0.0
         self._watched = False
-        self._turn = 0
+        self._told = False      # whether the kernel tells of growth
+        self._unexplained: list[Follower] = []      # grew, and the kernel has not told of it (yet)
+        self._left_out: Follower | None = None
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -78,24 +86,35 @@ class Agent:
         """Follow until `stop` is set; then commit what is there, last records included, for at most 5 s."""
         try:
             wait_s = 0.0
-            while not self._clock.wait(stop, wait_s):
+            while not self._wait(stop, wait_s):
                 wait_s = self.step()
             self.stop()
         finally:
             self.close()
 
+    def _wait(self, stop: threading.Event, wait_s: float) -> bool:
+        """Wait for the next round, at most `wait_s` where the kernel tells of growth; tell whether to stop.
+
+        Rounds are a little apart, so that the lines of a moment are committed together.
+        """
+        if not self._told or wait_s <= 0:
+            return self._clock.wait(stop, wait_s)
+        self._watcher.wait(stop, wait_s)
+        return self._clock.wait(stop, max(0.0, self._stepped_s + BUSY_POLL_S - self._clock.monotonic_s()))
+
     def step(self, *, final: bool = False) -> float:
         """One round; returns in how many seconds the next one is due. `final`: commit unfinished records too."""
         now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
-        listed = self._list_if_due(now_s, final=final)
-        self._look(now_s, final=final)
-        if listed:
+        self._stepped_s = now_s
+        self._list_if_due(now_s, final=final)
+        if self._look(now_s, final=final):
             self._begin_observations(now_us)
         if now_s < self._retry_s:
             return min(POLL_S, self._retry_s - now_s)
+        active = [follower for follower in self._roster.followers if not follower.rests]
         try:
-            self._identify(now_s, final=final)
-            self._commit(now_s, final=final)
+            self._identify(active, now_s, final=final)
+            self._commit(active, now_s, final=final)
             self._observe(now_s, final=final)
         except StoreUnavailable as error:
             self._retry_s = now_s + self._backoff.next_s()
@@ -103,7 +122,7 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         self._backoff.reset()
         self._notices.end("store", "the store is back")
-        return self._wait_s(now_s)
+        return self._wait_s(active, now_s)
 
     def stop(self) -> None:
         """Commit all that is there, as far as the store and 5 s allow; the rest is read at the next start."""
@@ -121,12 +140,17 @@ class Agent:
         self._roster.close()
         self._watcher.close()
 
-    def _wait_s(self, now_s: float) -> float:
-        """How long nothing is to be done, if no file grows: at most the polling interval."""
+    def _wait_s(self, active: Sequence[Follower], now_s: float) -> float:
+        """How long nothing is to be done, if no file grows: at most until sizes are asked for again."""
         wait_s = POLL_S
-        for follower in self._roster.followers:
-            if now_s - follower.grew_s < 1.0:
-                wait_s = min(wait_s, BUSY_POLL_S)
+        followers = self._roster.followers
+        if self._told and all(follower.told for follower in followers):
+            unknown = any(follower.state is State.UNKNOWN and follower.size for follower in active)
+            if not unknown and self._listed_s is not None:
+                wait_s = LIST_S if self._roster.failing else self._looked_s + WATCHED_LOOK_S - now_s
+        elif any(now_s - follower.grew_s < 1.0 for follower in followers):
+            wait_s = BUSY_POLL_S
+        for follower in active:
             due = 0.0 if follower.scanning else follower.due_s(now_s)
             if due is not None and self._is_first(follower):
                 wait_s = min(wait_s, due)
@@ -134,11 +158,13 @@ class Agent:
 
     # --- a round ----------------------------------------------------------------------------------------------------
 
-    def _list_if_due(self, now_s: float, *, final: bool) -> bool:
+    def _list_if_due(self, now_s: float, *, final: bool) -> None:
         changed = self._watcher.take_changed()
-        every_s = WATCHED_LIST_S if self._watched else LIST_S
+        every_s = LIST_S
+        if self._watched and not self._roster.failing:
+            every_s = WATCHED_LIST_S if self._told else NAMES_WATCHED_LIST_S
         if not (final or changed or self._listed_s is None or now_s - self._listed_s >= every_s):
-            return False
+            return
         folders: dict[str, bool] = {}
         for source in self._roster.sources:
             for folder, below in map(watched_folder, source.paths):
@@ -146,13 +172,27 @@ class Agent:
         self._watched = self._watcher.watch(folders)  # Before listing: names that come meanwhile are noticed.
         self._roster.list()
         self._listed_s = now_s
-        return True
 
-    def _look(self, now_s: float, *, final: bool) -> None:
+    def _look(self, now_s: float, *, final: bool) -> bool:
+        """Ask the files for their sizes that may have grown; tell whether all were asked."""
+        grown = self._watcher.take_grown() if self._watched else None
+        self._told = grown is not None
+        grown = grown or set()
+        for follower in self._unexplained:
+            follower.told = follower.told and follower.path in grown
+        self._unexplained = []
+        every = final or self._listed_s == now_s or (self._told and now_s - self._looked_s >= WATCHED_LOOK_S)
+        if every:
+            self._looked_s = now_s
         for follower in self._roster.followers:
-            idle = now_s - follower.grew_s > IDLE_AFTER_S and now_s - follower.looked_s < IDLE_POLL_S
-            if not idle or final:
-                follower.look(now_s)
+            told = follower.path in grown
+            if told and follower.file is None:
+                self._listed_s = None       # It was idle and given back: the next listing opens it again.
+                continue
+            due = every or told or not ((self._told and follower.told) or _is_idle(follower, now_s))
+            if due and follower.look(now_s) and self._told and not told:
+                self._unexplained.append(follower)
+        return every
 
     def _is_first(self, follower: Follower) -> bool:
         """Whether what was at the file's path before has been read to its end."""
@@ -166,11 +206,14 @@ class Agent:
         follower.after = None
         return True
 
-    def _identify(self, now_s: float, *, final: bool) -> None:
+    def _identify(self, active: Sequence[Follower], now_s: float, *, final: bool) -> None:
         """Identify new files, and those that may have become something else: a grown copy, a short file."""
+        candidates = [follower for follower in active if follower.state is not State.READING]
+        if not candidates:
+            return
         holders = Holders(self._roster.followers)
         judged = 0
-        for follower in list(self._roster.followers):
+        for follower in candidates:
             if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
                 continue
             try:
@@ -183,9 +226,9 @@ class Agent:
             if judged == JUDGED_PER_ROUND_MAX:
                 break
 
-    def _commit(self, now_s: float, *, final: bool) -> None:
+    def _commit(self, active: Sequence[Follower], now_s: float, *, final: bool) -> None:
         """Read a block of each file that has more, some 8 MiB in all, and commit them together."""
-        readings = self._read(now_s, final=final)
+        readings = self._read(active, now_s, final=final)
         if readings:
             outcomes = self._ingest.commit([reading.segment for _, reading in readings])
             for (follower, reading), outcome in zip(readings, outcomes, strict=True):
@@ -194,15 +237,15 @@ class Agent:
             self._commit_renames()
             self._renamed_s = now_s
 
-    def _read(self, now_s: float, *, final: bool) -> list[tuple[Follower, Reading]]:
+    def _read(self, active: Sequence[Follower], now_s: float, *, final: bool) -> list[tuple[Follower, Reading]]:
         """Blocks of files in turn: who was left out in one round comes first in the next."""
-        followers = self._roster.followers
-        self._turn %= max(1, len(followers))
+        first = active.index(self._left_out) if self._left_out in active else 0
+        self._left_out = None
         readings: list[tuple[Follower, Reading]] = []
         buffered = 0
-        for follower in followers[self._turn :] + followers[: self._turn]:
+        for follower in (*active[first:], *active[:first]):
             if buffered >= BUFFER_BYTES_MAX:
-                self._turn = followers.index(follower)
+                self._left_out = follower
                 break
             reading = self._read_one(follower, now_s, final=final)
             if reading is not None:
@@ -231,29 +274,38 @@ class Agent:
 
     # --- what was observed ------------------------------------------------------------------------------------------
 
-    def _of(self, app: str, host: str) -> list[Follower]:
-        return [f for f in self._roster.followers if (f.source.app, f.source.host) == (app, host)]
+    def _by_source(self) -> dict[tuple[str, str], list[Follower]]:
+        found: dict[tuple[str, str], list[Follower]] = {key: [] for key in self._observers}
+        for follower in self._roster.followers:
+            found[follower.source.app, follower.source.host].append(follower)
+        return found
 
     def _failing(self) -> set[tuple[str, str]]:
         return {(source.app, source.host) for source in self._roster.failing}
 
     def _begin_observations(self, now_us: int) -> None:
         failing = self._failing()
-        for key, observer in self._observers.items():
+        for key, followers in self._by_source().items():
             if key not in failing:
-                observer.begin(now_us, self._of(*key))
+                self._observers[key].begin(now_us, followers)
 
     def _observe(self, now_s: float, *, final: bool) -> None:
         failing = self._failing()
+        followers = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
             if final or observer.due(now_s):
-                followers = self._of(*key)
-                observer.write(self._store, self._clock.now_us(), now_s, followers, all_there=key not in failing)
-                for follower in followers:
+                followers = followers or self._by_source()
+                observer.write(self._store, self._clock.now_us(), now_s, followers[key],
+                               all_there=key not in failing, final=final)
+                for follower in followers[key]:
                     remember(follower, self._store)
+
+
+def _is_idle(follower: Follower, now_s: float) -> bool:
+    return now_s - follower.grew_s > IDLE_AFTER_S and now_s - follower.looked_s < IDLE_POLL_S
 
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:

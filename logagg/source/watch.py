@@ -1,27 +1,39 @@
-"""Noticing that names appeared, moved or vanished, by the system's own means where it has them.
+"""Noticing that names appeared, moved or vanished, and that files grew, by the system's own means where it has them.
 
-Growth of files is not watched: an application at full speed would raise an event for each line, while asking an open
-file for its size costs a microsecond. Without a watcher (network drives, no more inotify watches) the agent lists
-the folders every second instead.
+Linux tells of both (inotify.py). Elsewhere watchdog tells of names, and open files are asked for their sizes. Without
+a watcher (network drives, no more inotify watches) the agent lists the folders every second instead.
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from logagg.source.inotify import InotifyWatcher
+
 log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """Tells whether names changed in the watched folders since it was last asked."""
+    """Tells what changed in the watched folders since it was last asked."""
 
     def watch(self, folders: Mapping[str, bool]) -> bool:
         """Watch these folders (True: and all below) and no others; tell whether all could be watched."""
         ...
 
-    def take_changed(self) -> bool: ...
+    def take_changed(self) -> bool:
+        """Whether names changed."""
+        ...
+
+    def take_grown(self) -> set[str] | None:
+        """The paths of files that were written to; None: it cannot tell, any may have been."""
+        ...
+
+    def wait(self, stop: threading.Event, timeout_s: float) -> None:
+        """Return when something changed, `stop` is set (or little later) or the time is over."""
+        ...
 
     def close(self) -> None: ...
 
@@ -35,12 +47,18 @@ class NoWatcher:
     def take_changed(self) -> bool:
         return False
 
+    def take_grown(self) -> set[str] | None:
+        return None
+
+    def wait(self, stop: threading.Event, timeout_s: float) -> None:
+        stop.wait(timeout_s)
+
     def close(self) -> None:
         pass
 
 
 class FolderWatcher:
-    """watchdog: inotify, FSEvents, kqueue or ReadDirectoryChangesW."""
+    """watchdog: FSEvents, kqueue or ReadDirectoryChangesW; it is asked for names only."""
 
     def __init__(self) -> None:
         from watchdog.events import (
@@ -100,6 +118,12 @@ class FolderWatcher:
         self._changed.clear()
         return changed
 
+    def take_grown(self) -> set[str] | None:
+        return None
+
+    def wait(self, stop: threading.Event, timeout_s: float) -> None:
+        stop.wait(timeout_s)
+
     def close(self) -> None:
         self._observer.stop()
         self._observer.join(5)
@@ -108,7 +132,7 @@ class FolderWatcher:
 def open_watcher() -> Watcher:
     """The system's watcher; none where it has none."""
     try:
-        return FolderWatcher()
+        return InotifyWatcher() if sys.platform == "linux" else FolderWatcher()
     except (ImportError, OSError, RuntimeError) as error:
         log.warning("no watching of folders here (%s); they are listed every second instead", error)
         return NoWatcher()

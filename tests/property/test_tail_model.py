@@ -2,8 +2,8 @@
 
 The model knows the content of each generation of the log. The log is written in pieces, rotated by renaming, emptied,
 copied, compressed, and deleted when read; the agent is stopped, killed and started; the store goes away and loses
-answers. Deleting and emptying happen only to content that is committed: what is destroyed before is lost, as
-follow.py says.
+answers; in every other life the system tells of changes. Deleting and emptying happen only to content that is
+committed: what is destroyed before is lost, as follow.py says.
 """
 
 import gzip
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from logagg.source.watch import open_watcher
 from tests.tailing import Bench
 
 RUNS = int(os.environ.get("LOGAGG_MODEL_RUNS", "60"))
@@ -25,6 +26,8 @@ class Life:
     def __init__(self, folder: Path, seed: int) -> None:
         self.rng = random.Random(seed)
         options = {"rng": random.Random(seed), "block_bytes": self.rng.choice([512, 3000, 1 << 16])}
+        if seed % 2:
+            options["open_watcher"] = open_watcher
         self.bench = Bench(folder, "*", **options)
         self.folder = folder
         self.texts: list[str] = []

@@ -65,18 +65,34 @@ def test_last_record_waits(store: MemoryStore, ingest: Ingest, stream: Stream) -
     """Without `flush` the last record is not committed: more lines of it may come."""
     data = line(0) + line(1)
     outcome = offer(ingest, stream, 0, data)
-    assert outcome.stream.end == outcome.next == len(line(0))
+    assert outcome.stream.end == len(line(0))
     assert messages(store) == ["message 0"]
 
 
 def test_flush_commits_the_last_record_as_an_open_chunk(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
     """It is there, and reading goes on at its start, so that a late line still reaches it."""
-    outcome = offer(ingest, stream, 0, line(0) + line(1), flush=True)
-    assert outcome.stream.end == len(line(0) + line(1))
-    assert outcome.stream.resume == outcome.next == len(line(0))
-    grown = offer(ingest, outcome.stream, outcome.next, line(1) + b"\tat late.Line\n", flush=True)
-    assert messages(store) == ["message 0", "message 1\n\tat late.Line"]
-    assert grown.stream.counts.records + grown.stream.open_counts.records == 2
+    before = b"".join(map(line, range(99)))
+    outcome = offer(ingest, stream, 0, before + line(99), flush=True)
+    assert outcome.stream.end == len(before + line(99))
+    assert outcome.stream.resume == outcome.next == len(before)
+    grown = offer(ingest, outcome.stream, outcome.next, line(99) + b"\tat late.Line\n", flush=True)
+    assert sorted(messages(store)) == sorted([*(f"message {i}" for i in range(99)), "message 99\n\tat late.Line"])
+    assert grown.stream.counts.records + grown.stream.open_counts.records == 100
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_little_stays_open(store: MemoryStore, ingest: Ingest, stream: Stream, flush: bool) -> None:
+    """What is small and of one minute is one open chunk that grows; the next minute closes it."""
+    known = offer(ingest, stream, 0, line(0) + line(1) + line(2), flush=flush)
+    for i in range(3, 60):
+        known = offer(ingest, known.stream, known.next, b"".join(map(line, range(i + 1))), flush=flush)
+        assert known.next == 0
+        assert [chunk.open for chunk in store.chunks()] == [True]
+    later = line(0).replace(b"10:00:00", b"10:01:00")
+    known = offer(ingest, known.stream, 0, b"".join(map(line, range(60))) + later * 2, flush=flush)
+    assert known.next >= len(b"".join(map(line, range(60))))
+    assert [chunk.open for chunk in store.chunks()] == ([False, True] if flush else [False])
+    assert len(messages(store)) == (62 if flush else 61)
 
 
 def test_half_a_line_waits(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
@@ -106,7 +122,7 @@ def test_gap_is_refused(store: MemoryStore, ingest: Ingest, stream: Stream) -> N
     """A segment that begins above the end writes nothing, and the outcome says where to go on."""
     known = offer(ingest, stream, 0, line(0) + line(1), flush=True)
     outcome = offer(ingest, known.stream, known.stream.end + 10, line(3) + line(4), flush=True)
-    assert outcome.next == len(line(0))
+    assert outcome.next == known.stream.resume == 0
     assert messages(store) == ["message 0", "message 1"]
 
 
@@ -116,8 +132,7 @@ def test_lost_race(store: MemoryStore, stream: Stream) -> None:
     offer(one, stream, 0, line(0) + line(1) + line(2))
     outcome = offer(other, stream, 0, b"".join(map(line, range(5))), flush=True)
     assert messages(store) == [f"message {i}" for i in range(5)]
-    assert outcome.stream.counts.records == 4
-    assert outcome.stream.open_counts.records == 1
+    assert outcome.stream.counts.records + outcome.stream.open_counts.records == 5
 
 
 def test_group_with_one_moved_stream(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:

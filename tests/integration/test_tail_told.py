@@ -1,0 +1,89 @@
+"""Growth that the kernel tells of, and growth that it is silent about."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from logagg.source.watch import open_watcher
+from tests.tailing import Bench
+
+SILENT_S = 5.0
+
+
+class Told:
+    """A watcher that tells what the test says."""
+
+    def __init__(self) -> None:
+        self.grown: set[str] = set()
+
+    def watch(self, folders: Mapping[str, bool]) -> bool:
+        return True
+
+    def take_changed(self) -> bool:
+        return False
+
+    def take_grown(self) -> set[str] | None:
+        grown, self.grown = self.grown, set()
+        return grown
+
+    def wait(self, stop: threading.Event, timeout_s: float) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_the_kernel_tells_of_growth(tmp_path: Path) -> None:
+    """Each file that grows or is emptied is named once, under its present name; names that come are no growth."""
+    watcher = open_watcher()
+    (tmp_path / "a.log").write_text("1\n")
+    watcher.watch({str(tmp_path): False})
+    assert watcher.take_grown() == set()
+    for name in ("a.log", "b.log"):
+        with (tmp_path / name).open("a") as file:
+            for _ in range(100):
+                file.write("2\n")
+                file.flush()
+    assert watcher.take_grown() == {str(tmp_path / "a.log"), str(tmp_path / "b.log")}
+    assert watcher.take_changed()
+    (tmp_path / "a.log").rename(tmp_path / "c.log")
+    watcher.take_grown()
+    with (tmp_path / "c.log").open("a") as file:
+        file.write("3\n")
+    assert watcher.take_grown() == {str(tmp_path / "c.log")}
+    (tmp_path / "c.log").write_text("")
+    assert watcher.take_grown() == {str(tmp_path / "c.log")}
+    watcher.close()
+
+
+def test_told_files_are_read_at_once(tmp_path: Path) -> None:
+    """A file that the kernel tells of is read in the next round, and nothing is to be done until the next look."""
+    told = Told()
+    bench = Bench(tmp_path, watcher=told)
+    bench.write("a.log", "1\n2\n")
+    bench.settle(2)
+    assert bench.agent.step() > 1
+    bench.write("a.log", "3\n4\n")
+    told.grown = {str(tmp_path / "a.log")}
+    bench.agent.step()
+    assert bench.contents() == ["1\n2\n3\n"]
+    bench.settle(0.3)
+    assert bench.contents() == ["1\n2\n3\n4\n"]
+
+
+def test_a_silent_file_is_asked_from_then_on(tmp_path: Path) -> None:
+    """Growth that the kernel did not tell of is found within seconds, and after that in every round."""
+    bench = Bench(tmp_path, watcher=Told())
+    bench.write("a.log", "1\n2\n")
+    bench.settle(2)
+    bench.write("a.log", "3\n4\n")
+    bench.settle(SILENT_S + 1)
+    assert bench.contents() == ["1\n2\n3\n4\n"]
+    assert bench.agent.step() <= 0.2
+    bench.write("a.log", "5\n6\n")
+    bench.settle(0.5)
+    assert bench.contents() == ["1\n2\n3\n4\n5\n6\n"]
