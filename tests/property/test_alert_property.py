@@ -170,8 +170,8 @@ def test_cut_off_anywhere_it_ends_the_same(known: int | None) -> None:
         if value["fired_at"] and not value["late"]:
             news = {"firing", "resolved"} if value["state"] == "resolved" else {"firing"}
             assert news <= set(value["handed"])     # an earlier one, merged into this, may have been told of for it
-            known_as = {value["id"], *(other["id"] for other in one.incidents() if other.get("merged_into") == value["id"])}
-            assert "resolved" not in news or {(id, "resolved") for id in known_as} & told
+            ids = {value["id"], *(part["id"] for part in one.incidents() if part.get("merged_into") == value["id"])}
+            assert "resolved" not in news or {(id, "resolved") for id in ids} & told
 
 
 def test_something_fires() -> None:
