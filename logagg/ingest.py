@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from logagg.grammar.body import body
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
 from logagg.raw import compress, decompress
-from logagg.record import Carry, Chunk, Counts, Event, Record, Stream
+from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.rollup.partial import partials
 from logagg.source.identity import WINDOW_BYTES, advance
@@ -301,19 +300,17 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
     else:
         severe = {i for i, level in enumerate(batch.levels) if level in SEVERE}
         rows = sorted(severe | claimed.keys() | batch.rejects.keys())
-    for i in rows:
-        record = batch.record(i)
-        name, fields = claimed.get(i, (None, None))
-        if record.reason is not None:
-            name, fields = "reject", {"reason": record.reason}
-        yield Event(state.id, record.offset, record.ts_us, record.level, name, body(record, name, fields))
+    for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
+        if i in claimed and i not in batch.rejects:
+            body["event"], body["fields"] = claimed[i]
+        yield Event(state.id, offset, ts_us, body.get("level"), body.get("event"), body)
 
 
 def _failed(state: Stream, data: bytes, pipeline: Pipeline) -> Chunk:
     """A chunk that the reader could not read: one reject `parser_failed` that holds all of it."""
     preview = data[:PREVIEW_CHARS].decode("utf-8", "replace")
-    record = Record(state.resume, len(data), message=preview, reason="parser_failed")
-    event = Event(state.id, state.resume, None, None, "reject", body(record, "reject", {"reason": "parser_failed"}))
+    body = {"message": preview, "event": "reject", "fields": {"reason": "parser_failed"}}
+    event = Event(state.id, state.resume, None, None, "reject", body)
     return Chunk(
         stream=state.id,
         start=state.resume,

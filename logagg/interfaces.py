@@ -137,6 +137,11 @@ class Batch(Protocol):
         """Record `i` decoded whole (message, exception, MDC …)."""
         ...
 
+    def bodies(self, rows: Sequence[int]) -> Iterator[tuple[int, int | None, dict[str, Any]]]:
+        """Of each of these records its stream offset, its time in microseconds, and its body: the parts that it has,
+        under the keys of the public JSON; without an event, but for a reject."""
+        ...
+
 
 class Reader(Protocol):
     """bytes -> records, as a pure function: read(A + B) gives the same records as read(A), then read(B)."""

@@ -50,9 +50,9 @@ class Field:
     converter: Converter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """A compiled layout.
+    """A compiled layout, equal to itself only.
 
     `scan` finds heads behind a line end: the empty group `start`, then the `columns` (in their order), then the
     message's first line if the layout prints one. `head` is one head in full with a group per field. `before` and

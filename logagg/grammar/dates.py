@@ -67,6 +67,9 @@ class DateFormat:
         """The digits of the second's fraction as printed; "" for none."""
         if self._epoch:
             return date[-3:].decode("ascii") if self._epoch == "UNIX_MILLIS" else ""
+        if self._second is not None:
+            start = self._second + 2 + len(self._gap)
+            return date[start : start + self._digits].decode("ascii")
         match = self._parts.fullmatch(date)
         return (match.groupdict().get("fraction") or b"").decode("ascii") if match else ""
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logagg.grammar.batch import ColumnBatch, take_apart
+from logagg.grammar.batch import ColumnBatch
 from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
+from logagg.grammar.decode import take_apart
 from logagg.grammar.detect import NO_LAYOUT, detect
 from logagg.interfaces import Batch
 from logagg.record import Carry
