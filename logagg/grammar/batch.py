@@ -1,11 +1,12 @@
 """A block's records as columns, and one record decoded whole when it is asked for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from re import _parser as regex_parser
 
+from logagg.columns import NO_TIME, Ints, Spans, as_times
 from logagg.grammar.compiler import BOM, Field, Layout
 from logagg.grammar.dates import text_of
 from logagg.grammar.trace import BEFORE_BYTES_MAX, find_exception
@@ -65,19 +66,19 @@ def _at_end(printed: bytes) -> tuple[re.Pattern[bytes], int]:
     return re.compile(at_end), min(BEFORE_BYTES_MAX, regex_parser.parse(at_end).getwidth()[1])
 
 
-@dataclass(slots=True)
+@dataclass
 class ColumnBatch:
-    """The Batch of logagg.interfaces: columns of equal length; `stops` is where each record ends in the block."""
+    """The Batch of logagg.interfaces. `loggers_of` makes the column of loggers when it is asked for."""
 
     base: int
     block: bytes
     end: int
-    starts: Sequence[int]
-    stops: Sequence[int]
-    ts_us: Sequence[int | None]
-    levels: Sequence[str | None]
-    loggers: Sequence[bytes | None]
-    first_lines: Sequence[bytes]
+    texts: Spans
+    times: Ints
+    level_codes: Ints
+    level_names: Sequence[str | None]
+    loggers_of: Callable[[], Sequence[bytes | None]]
+    first_lines: Spans
     rejects: Mapping[int, str]
     carry: Carry
     skipped: int
@@ -85,16 +86,34 @@ class ColumnBatch:
     encoding: str = field(default="utf-8")
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.times)
+
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        return self.texts.starts.tolist()
+
+    @cached_property
+    def ts_us(self) -> Sequence[int | None]:
+        return as_times(self.times)
+
+    @cached_property
+    def levels(self) -> Sequence[str | None]:
+        names = self.level_names
+        return [names[code] for code in self.level_codes.tolist()]
+
+    @cached_property
+    def loggers(self) -> Sequence[bytes | None]:
+        return self.loggers_of()
 
     def record(self, i: int) -> Record:
-        start, stop = self.starts[i], self.stops[i]
+        start, stop, time = int(self.texts.starts[i]), int(self.texts.stops[i]), int(self.times[i])
         text = self.block[start:stop]
         if i in self.rejects or self.layout is None:
             message = text[:REJECT_CHARS_MAX * 4].decode(self.encoding, "replace").rstrip("\r\n")
             return Record(self.base + start, stop - start, reason=self.rejects.get(i, "no_layout"),
                           message=message[:REJECT_CHARS_MAX])
-        return _record(self.layout, take_apart(self.layout, text), self.base + start, stop - start, self.ts_us[i])
+        return _record(self.layout, take_apart(self.layout, text), self.base + start, stop - start,
+                       None if time == NO_TIME else time)
 
 
 def _record(layout: Layout, parts: Parts, offset: int, size: int, ts_us: int | None) -> Record:
