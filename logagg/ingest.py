@@ -295,15 +295,24 @@ def _size(batch: Batch, i: int) -> int:
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
     """A document for each record that is kept, in order."""
     claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
-    if keep == "all":
-        rows: Sequence[int] = range(len(batch))
-    else:
-        severe = {i for i, level in enumerate(batch.levels) if level in SEVERE}
-        rows = sorted(severe | claimed.keys() | batch.rejects.keys())
+    rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
     for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
         if i in claimed and i not in batch.rejects:
             body["event"], body["fields"] = claimed[i]
         yield Event(state.id, offset, ts_us, body.get("level"), body.get("event"), body)
+
+
+def _kept(batch: Batch, claims: Claims) -> list[int]:
+    """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
+    import numpy as np
+
+    severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
+    kept = np.isin(batch.level_codes, severe)
+    for group in claims.groups:
+        kept[group.rows] = True
+    kept[list(batch.rejects)] = True
+    rows: list[int] = np.flatnonzero(kept).tolist()
+    return rows
 
 
 def _failed(state: Stream, data: bytes, pipeline: Pipeline) -> Chunk:
