@@ -308,9 +308,7 @@ def _kept(batch: Batch, claims: Claims) -> list[int]:
 
     severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
     kept = np.isin(batch.level_codes, severe)
-    for group in claims.groups:
-        kept[group.rows] = True
-    kept[list(batch.rejects)] = True
+    kept[[*claims.rows, *batch.rejects]] = True
     rows: list[int] = np.flatnonzero(kept).tolist()
     return rows
 

@@ -45,6 +45,8 @@ class DateFormat:
                                           and bool(groups & {"hour", "hour24", "hour12", "hour11"}))
         self._parts = re.compile(_named(tokens))
         self._second, self._gap, self._digits = _fixed(tokens)
+        start = (self._second or 0) + 2 + len(self._gap)
+        self._fraction = None if self._second is None else slice(start, start + self._digits)
         self._bases = _Bases(self)
 
     def decode(self, dates: Sequence[bytes], last_us: int | None) -> list[int | None]:
@@ -67,9 +69,8 @@ class DateFormat:
         """The digits of the second's fraction as printed; "" for none."""
         if self._epoch:
             return date[-3:].decode("ascii") if self._epoch == "UNIX_MILLIS" else ""
-        if self._second is not None:
-            start = self._second + 2 + len(self._gap)
-            return date[start : start + self._digits].decode("ascii")
+        if self._fraction is not None:
+            return date[self._fraction].decode("ascii")
         match = self._parts.fullmatch(date)
         return (match.groupdict().get("fraction") or b"").decode("ascii") if match else ""
 
@@ -144,12 +145,13 @@ class _Bases(dict[bytes, int]):
 
 def text_of(ts_us: int, fraction: str) -> str:
     """RFC 3339 in UTC with the fraction's own digits."""
-    whole = _whole(ts_us // 1_000_000)
+    whole = second_text(ts_us // 1_000_000)
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 @lru_cache(maxsize=4096)
-def _whole(second: int) -> str:
+def second_text(second: int) -> str:
+    """A second since the epoch in RFC 3339, without zone; OverflowError for years that have not four digits."""
     return (datetime(1970, 1, 1) + timedelta(seconds=second)).isoformat()
 
 

@@ -9,7 +9,7 @@ that disagree with their row. NULL in any other column is an absent part.
 from collections.abc import Iterable
 from typing import Any
 
-from logagg.grammar.dates import text_of
+from logagg.grammar.dates import second_text
 from logagg.record import Event
 from logagg.store.codec import from_column, from_json, to_column, to_json
 
@@ -57,9 +57,10 @@ def _digits(ts: Any, ts_us: int | None) -> int:
 
 def _printed(ts_us: int, digits: int) -> str:
     try:
-        return text_of(ts_us, f"{ts_us % 1_000_000:06}"[:digits])
+        text = f"{second_text(ts_us // 1_000_000)}.{ts_us % 1_000_000:06}"
     except OverflowError:
-        return ""       # a year that has not four digits
+        return ""
+    return text[: digits - DIGITS_MAX or None] + "Z" if digits else text[: -DIGITS_MAX - 1] + "Z"
 
 
 def event_of(stream: str, row: Row) -> Event:

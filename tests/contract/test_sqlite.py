@@ -126,7 +126,7 @@ class TestFile:
         """The writer uses WAL and synchronous=FULL, so that a commit survives a power cut."""
         db = sqlite_store._file._writer
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA synchronous").fetchone() == (3,)
 
     def test_a_text_file(self, path: Path) -> None:
         """A file that is no database is refused, with its path, and not touched."""
@@ -246,7 +246,7 @@ class TestVersion:
             db.execute(f"PRAGMA user_version = {max(sqlite_schema.MIGRATIONS) + 1}")
         db.close()
         for read_only in (False, True):
-            with pytest.raises(StoreVersionError, match=r"schema version 2, written by a newer logagg.*up to 1"):
+            with pytest.raises(StoreVersionError, match=r"schema version 3, written by a newer logagg.*up to 2"):
                 SqliteStore(str(path), read_only=read_only)
 
     def test_an_older_store_is_migrated(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ class TestVersion:
         commit(old, stream(), chunk("s1", 0, 10))
         before = everything(old)
         old.close()
-        newer = {**sqlite_schema.MIGRATIONS, 2: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
+        newer = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", newer)
         monkeypatch.setattr("logagg.store.sqlite_file.MIGRATIONS", newer)
         with pytest.raises(StoreError, match="written by an older logagg"):
@@ -269,7 +269,7 @@ class TestVersion:
         assert len(stores) == 3
         assert everything(stores[0]) == before
         assert stores[0]._file._writer.execute("SELECT text FROM notes").fetchall() == [("a;b",)]
-        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (2,)
+        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (3,)
         for store in stores:
             store.close()
 
@@ -277,7 +277,7 @@ class TestVersion:
         """A migration that fails half-way leaves the store as it was, for the older program."""
         SqliteStore(str(path)).close()
         with monkeypatch.context() as patch:
-            broken = {**sqlite_schema.MIGRATIONS, 2: "CREATE TABLE a (x);\nNONSENSE;\n"}
+            broken = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE a (x);\nNONSENSE;\n"}
             patch.setattr(sqlite_schema, "MIGRATIONS", broken)
             with pytest.raises(StoreError, match="NONSENSE"):
                 SqliteStore(str(path))
