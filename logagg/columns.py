@@ -70,3 +70,25 @@ def as_times(array: Ints) -> list[int | None]:
     for i in np.flatnonzero(array == NO_TIME).tolist():
         values[i] = None
     return values
+
+
+def windows(block: bytes, starts: Ints) -> NDArray[np.uint64]:
+    """The eight bytes at each place of a block, the first one lowest; zeros stand for those behind the block's end."""
+    if len(block) < 8:
+        block += bytes(8)
+    last = len(block) - 8
+    every = np.ndarray((last + 1,), "<u8", block, strides=(1,))
+    if len(starts) and int(starts.max()) <= last:
+        return every[starts]
+    beyond = np.maximum(starts - last, 0)
+    found = every[starts - beyond] >> (8 * np.minimum(beyond, 7)).astype(np.uint64)
+    found[beyond > 7] = 0
+    return found
+
+
+def low_bytes(sizes: Ints) -> NDArray[np.uint64]:
+    """Masks that keep so many of a window's bytes, at most all eight."""
+    return _LOW_BYTES[np.minimum(sizes, 8)]
+
+
+_LOW_BYTES = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)

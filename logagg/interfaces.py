@@ -178,19 +178,25 @@ class Reader(Protocol):
 
 
 class ClaimGroup(Protocol):
-    """All claims of one event in a batch: record numbers, ascending, and a column per field, None where it is absent.
+    """Claims of one event in a batch. Several groups may be of the same event; no record is in two."""
 
-    Each field that the event can have has its column, in the order of the grammar.
-    """
+    @property
+    def event(self) -> str: ...
 
-    event: str
-    rows: "Ints"
-    columns: Mapping[str, Sequence[int | float | str | None]]
+    @property
+    def rows(self) -> "Ints":
+        """Record numbers, ascending."""
+        ...
+
+    @property
+    def columns(self) -> "Mapping[str, Sequence[int | float | str | None]]":
+        """The values of each field, None where a record does not have it. A field that no record has may be missing."""
+        ...
 
 
 class Claims(Protocol):
-    """What event grammars found in a batch: `groups`, one per event, and the same as parallel columns, which are made
-    when they are asked for."""
+    """What event grammars found in a batch: `groups`, and the same as parallel columns, which are made when they
+    are asked for."""
 
     @property
     def groups(self) -> Sequence[ClaimGroup]: ...

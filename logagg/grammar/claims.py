@@ -3,44 +3,32 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from logagg.columns import Ints, ints
 from logagg.grammar.wording import Fields, Value
+from logagg.interfaces import ClaimGroup
 
 
 @dataclass(frozen=True, slots=True)
 class EventGroup:
-    """All claims of one event: record numbers, ascending, and a column per field, None where it is absent."""
+    """Claims of one event: record numbers, ascending, and a column per field, None where it is absent."""
 
     event: str
     rows: Ints
     columns: Mapping[str, Sequence[Value | None]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def fields(self) -> list[Fields]:
-        """The fields of each claim; absent ones are left out."""
-        names = tuple(self.columns)
-        if not names:
-            return [{} for _ in range(len(self.rows))]
-        absent = {name for name, column in self.columns.items() if None in column}
-        claims = [dict(zip(names, values)) for values in zip(*self.columns.values(), strict=True)]
-        if absent:
-            return [{name: value for name, value in claim.items() if value is not None} for claim in claims]
-        return claims  # type: ignore[return-value]
 
 
 class EventClaims:
     """The Claims of logagg.interfaces."""
 
     def __init__(self, groups: Iterable[EventGroup] = ()) -> None:
-        self.groups = tuple(groups)
+        self.groups: Sequence[ClaimGroup] = tuple(group for group in groups if len(group.rows))
 
     def __len__(self) -> int:
-        return sum(map(len, self.groups))
+        return sum(len(group.rows) for group in self.groups)
 
     @cached_property
     def rows(self) -> Sequence[int]:
@@ -49,12 +37,12 @@ class EventClaims:
     @cached_property
     def names(self) -> Sequence[str]:
         names = [group.event for group in self.groups]
-        numbers = np.repeat(np.arange(len(names)), [len(group) for group in self.groups])
+        numbers = np.repeat(np.arange(len(names)), [len(group.rows) for group in self.groups])
         return [names[number] for number in numbers[self._order].tolist()]
 
     @cached_property
     def fields(self) -> Sequence[Fields]:
-        fields = [one for group in self.groups for one in group.fields()]
+        fields = [one for group in self.groups for one in _fields(group)]
         return [fields[place] for place in self._order.tolist()]
 
     @cached_property
@@ -66,23 +54,13 @@ class EventClaims:
         return np.argsort(self._all_rows, kind="stable")
 
 
-def merged(groups: Iterable[EventGroup], names_of: Mapping[str, Iterable[str]]) -> EventClaims:
-    """Claims from groups of which several may be of one event; `names_of` tells an event's fields in their order."""
-    by_event: dict[str, list[EventGroup]] = {}
-    for group in groups:
-        if len(group):
-            by_event.setdefault(group.event, []).append(group)
-    return EventClaims(_joined(event, some, tuple(names_of[event])) for event, some in by_event.items())
-
-
-def _joined(event: str, groups: Sequence[EventGroup], names: tuple[str, ...]) -> EventGroup:
-    if len(groups) == 1 and tuple(groups[0].columns) == names and bool((np.diff(groups[0].rows) > 0).all()):
-        return groups[0]
-    rows = np.concatenate([group.rows for group in groups])
-    order = np.argsort(rows, kind="stable")
-    places = order.tolist()
-    columns: dict[str, Sequence[Value | None]] = {}
-    for name in names:
-        values = [value for group in groups for value in group.columns.get(name, (None,) * len(group))]
-        columns[name] = [values[place] for place in places]
-    return EventGroup(event, rows[order], columns)
+def _fields(group: ClaimGroup) -> list[Fields]:
+    """The fields of each claim; absent ones are left out."""
+    names = tuple(group.columns)
+    if not names:
+        return [{} for _ in range(len(group.rows))]
+    claims: list[Any] = [dict(zip(names, values, strict=True))
+                         for values in zip(*group.columns.values(), strict=True)]
+    if any(None in column for column in group.columns.values()):
+        return [{name: value for name, value in claim.items() if value is not None} for claim in claims]
+    return claims
