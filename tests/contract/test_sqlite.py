@@ -126,7 +126,7 @@ class TestFile:
         """The writer uses WAL and synchronous=FULL, so that a commit survives a power cut."""
         db = sqlite_store._file._writer
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("PRAGMA synchronous").fetchone() == (3,)
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
 
     def test_a_text_file(self, path: Path) -> None:
         """A file that is no database is refused, with its path, and not touched."""
