@@ -6,15 +6,19 @@ its offset is below the answer's `stream.end`; before that the file is the only 
 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
 begins above it is refused, and the answer tells where to go on.
+
+While a server commits one piece of a long segment, the next one is read. The piece behind is only offered once the
+answer is there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from logagg.grammar.detect import PREFIX_BYTES
-from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
+from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
 from logagg.raw import compress, decompress
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
@@ -83,10 +87,12 @@ class Ingest:
     def __init__(
         self, store: Store, pipeline_for: Callable[[Stream], Pipeline], on_commit: Callable[[], None] = lambda: None
     ) -> None:
-        """`on_commit` is called after each transaction, so that what waits for new data need not poll."""
+        """`on_commit` is called behind each transaction, so that what waits for new data need not poll."""
         self._store = store
         self._on_commit = on_commit
         self._pipeline_for = pipeline_for
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way: tuple[tuple[int, ...], Future[list[Committed]]] | None = None
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]:
         """Commit all segments as one group; one outcome per segment, in order.
@@ -96,33 +102,64 @@ class Ingest:
         same segments may then be offered again, whether or not they had got there.
         """
         states = [segment.stream for segment in segments]
+        try:
+            self._commit_all(segments, states)
+        finally:
+            self._wait()
+        return [Outcome(state, state.resume) for state in states]
+
+    def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
+        """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
         pending, attempts = set(range(len(segments))), 0
         while pending:
             moved: set[int] = set()
             more: set[int] = set()
             planned = ((i, plan) for i in sorted(pending) if (plan := self._plan(states[i], segments[i])))
-            for group in _transactions(planned):    # read no further before it is written: events take much memory
+            for plans in _transactions(planned):    # read no further before it is written: events take much memory
+                moved |= self._answer()
+                group = {i: plan for i, plan in plans.items() if i not in moved}
                 more |= {i for i, plan in group.items() if plan.more}
-                moved |= self._write(group, states)
+                self._write(group, ahead=bool(more))
+                for i, plan in group.items():
+                    states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
+                del group
+            if not more:
+                moved |= self._answer()
             for i in moved:
                 states[i] = self._current(states[i])
             attempts = attempts + 1 if moved else 0
             if attempts > MOVED_ATTEMPTS_MAX:
                 raise RuntimeError(f"stream {states[min(moved)].id} kept moving for {attempts} attempts")
             pending = moved | more
-        return [Outcome(state, state.resume) for state in states]
 
-    def _write(self, plans: dict[int, _Plan], states: list[Stream]) -> set[int]:
-        """Commit the plans and note the new states; the answer holds the numbers of those that had moved."""
-        moved = set()
-        answers = self._store.commit([(plan.stream, plan.chunks) for plan in plans.values()])
+    def _write(self, plans: dict[int, _Plan], *, ahead: bool) -> None:
+        """Begin to commit the plans; `ahead`: there is more to read meanwhile. `_answer` tells what came of it."""
+        if not plans:
+            return
+        commits = [(plan.stream, plan.chunks) for plan in plans.values()]
+        if ahead and self._store.remote:
+            self._threads = self._threads or ThreadPoolExecutor(1, "commit")
+            self._under_way = tuple(plans), self._threads.submit(self._store.commit, commits)
+        else:
+            done: Future[list[Committed]] = Future()
+            done.set_result(self._store.commit(commits))
+            self._under_way = tuple(plans), done
+
+    def _answer(self) -> set[int]:
+        """Wait for the transaction under way, if any: the numbers of those plans whose streams had moved."""
+        if self._under_way is None:
+            return set()
+        numbers, answers = self._under_way
+        self._under_way = None
+        moved = {i for i, answer in zip(numbers, answers.result(), strict=True) if answer == "moved"}
         self._on_commit()
-        for (i, plan), answer in zip(plans.items(), answers, strict=True):
-            if answer == "moved":
-                moved.add(i)
-            else:
-                states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
         return moved
+
+    def _wait(self) -> None:
+        """Leave nothing behind under way, whatever went wrong: the segments may be offered again at once."""
+        if self._under_way is not None:
+            wait([self._under_way[1]])
+            self._under_way = None
 
     def _current(self, stream: Stream) -> Stream:
         """The stored state of a stream that has moved; one that is not stored (any more) is new."""

@@ -19,6 +19,8 @@ class Store(Protocol):
     and JSON values integers of any size: they come back equal.
     """
 
+    remote: bool        #: a commit is mostly a server's work: the caller gains by doing something else meanwhile
+
     def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
                 first_line: str | None = None) -> list[Stream]:
         """The streams that match all given keys, ordered by (app, host, path, first_line, n)."""

@@ -30,6 +30,8 @@ BUCKETS_PER_EXPIRY = 2000
 class SqliteStore:
     """`interfaces.Store` in the file at `path`."""
 
+    remote = False
+
     def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._file = SqliteFile(path, read_only=read_only, clock=self._clock)
