@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from logagg.columns import NO_TIME
 from logagg.grammar.body import body
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
@@ -268,7 +269,8 @@ def _chunk(
     """The chunk that holds `data` and what `batch`, read of it with `carry`, amounts to."""
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
-    times = [ts for ts in batch.ts_us if ts is not None]
+    known = batch.times[batch.times != NO_TIME]
+    times = [int(known.min()), int(known.max())] if len(known) else []
     times += [part.minute * 60_000_000 for part in parts]
     rejected = sum(_size(batch, i) for i in batch.rejects)
     return Chunk(
@@ -281,7 +283,7 @@ def _chunk(
         ts_from_us=min(times, default=None),
         ts_to_us=max(times, default=None),
         counts=Counts(
-            len(batch) - len(batch.rejects), len(claims.rows), len(batch.rejects), rejected + batch.skipped
+            len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
         ),
         events=tuple(_events(state, batch, claims, pipeline.keep)),
         partials=tuple(parts),

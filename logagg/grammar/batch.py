@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from re import _parser as regex_parser
 
-from logagg.columns import NO_TIME, Ints, Spans, as_times
+from logagg.columns import NO_TIME, Ints, Spans, as_times, numbers
 from logagg.grammar.compiler import BOM, Field, Layout
 from logagg.grammar.dates import text_of
 from logagg.grammar.trace import BEFORE_BYTES_MAX, find_exception
@@ -90,7 +90,7 @@ class ColumnBatch:
 
     @cached_property
     def starts(self) -> Sequence[int]:
-        return self.texts.starts.tolist()
+        return numbers(self.texts.starts)
 
     @cached_property
     def ts_us(self) -> Sequence[int | None]:
