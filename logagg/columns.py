@@ -54,6 +54,12 @@ class Spans(Sequence[bytes]):
         raise TypeError("spans are compared by content")
 
 
+def numbers(array: Ints) -> list[int]:
+    """A list of Python's own numbers, which JSON and drivers take."""
+    values: list[int] = array.tolist()
+    return values
+
+
 def ints(values: Sequence[int] | Ints) -> Ints:
     """An array of whole numbers."""
     return np.asarray(values, np.int64)
@@ -77,7 +83,7 @@ def windows(block: bytes, starts: Ints) -> NDArray[np.uint64]:
     if len(block) < 8:
         block += bytes(8)
     last = len(block) - 8
-    every = np.ndarray((last + 1,), "<u8", block, strides=(1,))
+    every: NDArray[np.uint64] = np.ndarray((last + 1,), "<u8", block, strides=(1,))
     if len(starts) and int(starts.max()) <= last:
         return every[starts]
     beyond = np.maximum(starts - last, 0)

@@ -17,6 +17,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
+from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
 from logagg.raw import compress, decompress
@@ -304,7 +307,8 @@ def _chunk(
     """The chunk that holds `data` and what `batch`, read of it with `carry`, amounts to."""
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
-    times = [ts for ts in batch.ts_us if ts is not None]
+    known = batch.times[batch.times != NO_TIME]
+    times = [int(known.min()), int(known.max())] if len(known) else []
     times += [part.minute * 60_000_000 for part in parts]
     rejected = sum(_size(batch, i) for i in batch.rejects)
     return Chunk(
@@ -317,7 +321,7 @@ def _chunk(
         ts_from_us=min(times, default=None),
         ts_to_us=max(times, default=None),
         counts=Counts(
-            len(batch) - len(batch.rejects), len(claims.rows), len(batch.rejects), rejected + batch.skipped
+            len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
         ),
         events=tuple(_events(state, batch, claims, pipeline.keep)),
         partials=tuple(parts),
@@ -341,11 +345,11 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
-    import numpy as np
-
     severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
     kept = np.isin(batch.level_codes, severe)
-    kept[[*claims.rows, *batch.rejects]] = True
+    for group in claims.groups:
+        kept[group.rows] = True
+    kept[list(batch.rejects)] = True
     rows: list[int] = np.flatnonzero(kept).tolist()
     return rows
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from logagg.columns import NO_TIME, Ints, Spans, as_times, ints
+from logagg.columns import NO_TIME, Ints, Spans, as_times, ints, numbers
 from logagg.grammar.compiler import Layout
 from logagg.grammar.decode import Body, decoder_of
 from logagg.record import Carry, Record
@@ -36,7 +36,7 @@ class ColumnBatch:
 
     @cached_property
     def starts(self) -> Sequence[int]:
-        return self.texts.starts.tolist()
+        return numbers(self.texts.starts)
 
     @cached_property
     def ts_us(self) -> Sequence[int | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from logagg.columns import Ints, ints
+from logagg.columns import Ints, ints, numbers
 from logagg.grammar.wording import Fields, Value
 from logagg.interfaces import ClaimGroup
 
@@ -32,13 +32,13 @@ class EventClaims:
 
     @cached_property
     def rows(self) -> Sequence[int]:
-        return self._all_rows[self._order].tolist()
+        return numbers(self._all_rows[self._order])
 
     @cached_property
     def names(self) -> Sequence[str]:
         names = [group.event for group in self.groups]
-        numbers = np.repeat(np.arange(len(names)), [len(group.rows) for group in self.groups])
-        return [names[number] for number in numbers[self._order].tolist()]
+        groups = np.repeat(np.arange(len(names)), [len(group.rows) for group in self.groups])
+        return [names[number] for number in groups[self._order].tolist()]
 
     @cached_property
     def fields(self) -> Sequence[Fields]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from logagg.columns import Ints, Spans, low_bytes, windows
+from logagg.columns import Ints, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
 from logagg.grammar.wording import Fields, Wording
@@ -91,10 +92,10 @@ class Texts:
     def __init__(self, lines: Spans) -> None:
         self._block, self._starts, self._stops = lines.block, lines.starts, lines.stops
         self._text = self._block.decode("latin-1")
-        self._wide: Ints | None = None
+        self._wide: NDArray[np.bool_] | None = None
         if not self._block.isascii():
             wide = np.flatnonzero(np.frombuffer(self._block, np.uint8) > 127)
-            self._wide = np.searchsorted(wide, self._starts) != np.searchsorted(wide, self._stops)  # type: ignore[assignment]
+            self._wide = np.searchsorted(wide, self._starts) != np.searchsorted(wide, self._stops)
 
     def claims(self, rows: Ints, wordings: Sequence[AnyWording]) -> Iterator[EventGroup]:
         """The claims of wordings tried in turn on some lines: the first that reads a line has it."""
@@ -113,8 +114,8 @@ class Texts:
         needle, find = wording.needle, self._block.find
         if all(needle in prefix for prefix in wording.prefixes):
             return rows
-        has = [find(needle, start, stop) >= 0 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
-        return rows[np.array(has, bool)]
+        there = [find(needle, start, stop) >= 0 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+        return ints(rows[np.array(there, bool)])
 
     def _read(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
         """The claims of one wording; lines that are ASCII first."""

@@ -28,7 +28,7 @@ from logagg.grammar.claims import EventClaims, EventGroup
 from logagg.grammar.dispatch import AnyWording, Dispatch, Texts
 from logagg.grammar.earley import LarkWording
 from logagg.grammar.regular import Field, alt, walk
-from logagg.grammar.wording import Wording, wording
+from logagg.grammar.wording import wording
 from logagg.interfaces import Claims, Classifier
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
 from logagg.interfaces import Batch, Claims, Committed
@@ -25,11 +26,7 @@ class NoClaims:
     """A classifier that knows no event."""
 
     def claim(self, first_lines: Sequence[bytes]) -> Claims:
-        return self
-
-    rows: Sequence[int] = ()
-    names: Sequence[str] = ()
-    fields: Sequence[dict[str, int | float | str]] = ()
+        return EventClaims()
 
 
 def pipeline(**options: object) -> Pipeline:
