@@ -7,8 +7,8 @@ its offset is below the answer's `stream.end`; before that the file is the only 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
 begins above it is refused, and the answer tells where to go on.
 
-While a server commits one piece of a long segment, the next one is read. The piece behind is only offered once the
-answer is there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
+While a server commits one piece of a long segment, the next one is read. That one is only offered once the answer is
+there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
 """
 
 import logging

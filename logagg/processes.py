@@ -33,7 +33,7 @@ def run_apart(work: Callable[[Share, Tell], Answer], shares: Sequence[Share], te
     try:
         for number, share in enumerate(shares):
             here, there = context.Pipe(duplex=False)
-            process = context.Process(target=_child, args=(work, share, there), daemon=True)
+            process: BaseProcess = context.Process(target=_child, args=(work, share, there), daemon=True)
             process.start()
             there.close()           # so that the end of the process is the end of the pipe
             processes[here] = number, process

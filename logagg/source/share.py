@@ -61,8 +61,8 @@ def _look(source: FileSource, path: str) -> _File:
 def _groups(files: Sequence[_File]) -> list[list[_File]]:
     """Files of which one begins as the other does, as far as the shorter beginning goes."""
     found: list[list[_File]] = []
-    of = lambda file: (file.source.app, file.source.host)  # noqa: E731
-    for _, several in groupby(sorted(files, key=lambda file: (*of(file), file.beginning)), key=of):
+    ordered = sorted(files, key=lambda file: (*_owner(file), file.beginning))
+    for _, several in groupby(ordered, _owner):
         root = b""
         for file in several:        # sorted: all that begin with `root` follow it
             if root and file.beginning.startswith(root):
@@ -71,6 +71,10 @@ def _groups(files: Sequence[_File]) -> list[list[_File]]:
                 root = file.beginning
                 found.append([file])
     return found
+
+
+def _owner(file: _File) -> tuple[str, str]:
+    return file.source.app, file.source.host
 
 
 def _sources(files: Sequence[_File]) -> list[FileSource]:

@@ -1,7 +1,7 @@
 """An event as a row of the SQLite store, and back.
 
-The usual parts of a body have columns of their own: short, quick to write, and at hand for SQL. `ts_digits` is how many
-digits the fraction of the printed time has, -1 where there is none that `ts_us` could tell again. `body` is JSON of what
+The usual parts of a body have columns of their own: short, quick to write, and at hand for SQL. `ts_digits` is how
+many digits the fraction of the printed time has, -1 where `ts_us` cannot tell that time again. `body` is JSON of what
 is left over, mostly nothing: "". Where `ts_digits` is NULL the whole body is in `body`: rows of schema 1, and bodies
 that disagree with their row. NULL in any other column is an absent part.
 """
