@@ -109,7 +109,8 @@ class Date:
 class Level:
     """A level, told by the next eight bytes; it must end before the last of them."""
 
-    def __init__(self, piece: Converter) -> None:
+    def __init__(self, piece: Converter, column: str) -> None:
+        self._column = column
         self._match = re.compile(level_regex(piece, "level")).match
         self._look = lru_cache(maxsize=4096)(self._read)
 
@@ -117,8 +118,9 @@ class Level:
         cursor.sure = False
         values, which = np.unique(cursor.windows(), return_inverse=True)
         found = [self._look(value) for value in values.tolist()]
-        codes = np.array([cursor.levels.code(raw) if raw else 0 for raw in found])
-        cursor.columns["level"] = codes[which]
+        if self._column:
+            codes = np.array([cursor.levels.code(raw) if raw else 0 for raw in found])
+            cursor.columns[self._column] = codes[which]
         sizes = np.array([*map(len, found)])[which]
         cursor.at = cursor.at + sizes
         return cursor.keep(sizes > 0)
@@ -201,17 +203,14 @@ def _step(layout: Layout, piece: Piece, group: str, left: Piece | None, right: P
     behind = right.text.encode(layout.encoding, "replace") if isinstance(right, Text) else b""
     if piece.name == "date":
         return _date(layout, piece, group)
-    if piece.name == "level" and "level" in columns:
-        columns.remove("level")
-        return Level(piece)
+    column = piece.name if piece.name in columns else ""    # the first one of its name
+    columns.discard(column)
+    if piece.name == "level":
+        return Level(piece, column)
     if not behind:
         return None
     if piece.name in FREE and not piece.name.startswith("marker"):
         return _free(piece, behind, is_bracketed=bracketed(left, right))
-    column = ""
-    if piece.name == "logger" and "logger" in columns:
-        columns.remove("logger")
-        column = "logger"
     return _strict(piece, behind, outside_name(piece, left), column)
 
 
