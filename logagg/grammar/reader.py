@@ -6,6 +6,7 @@ gives these bytes again with what follows them.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,17 @@ from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
 from logagg.grammar.decode import take_apart
 from logagg.grammar.detect import NO_LAYOUT, detect
 from logagg.grammar.heads import LEVELS_MAX, NO_HEADS, Heads, Levels, find_heads
+from logagg.grammar.vector import VectorLayout
 from logagg.interfaces import Batch
 from logagg.record import Carry
 
 PARTIAL_LINE_BYTES_MAX = 65_536
 """A head is shorter than this: a longer line without a head so far will not become one."""
+
+VECTOR_BYTES_MIN = 16_384
+"""On smaller blocks the regular expression is faster than arrays are set up."""
+
+VECTORS_MAX = 100
 
 
 class LayoutReader:
@@ -30,10 +37,12 @@ class LayoutReader:
     """
 
     def __init__(self, layout: str | None, *, dialect: str = "log4j2", timezone: str = "UTC",
-                 encoding: str = "utf-8", record_bytes_max: int = 1 << 20) -> None:
+                 encoding: str = "utf-8", record_bytes_max: int = 1 << 20,
+                 vector_bytes_min: int = VECTOR_BYTES_MIN) -> None:
         self._text, self._dialect, self._timezone, self._encoding = layout, dialect, timezone, encoding
-        self._bytes_max = record_bytes_max
+        self._bytes_max, self._vector_bytes_min = record_bytes_max, vector_bytes_min
         self._levels = Levels()
+        self._vectors: dict[str, VectorLayout | None] = {}
         compile_layout(layout if layout is not None else "%d %p %m%n", dialect, timezone, encoding)
 
     def decided(self, carry: Carry) -> bool:
@@ -47,8 +56,10 @@ class LayoutReader:
         levels = self._levels
         found = NO_HEADS
         if layout is not None:
-            found = find_heads(layout, block, levels, mid=bool(carry.get("mid")),
-                               mark=BOM if not base and block.startswith(BOM) else b"")
+            vector = self._vector(text, layout) if len(block) >= self._vector_bytes_min else None
+            find = vector.find if vector else partial(find_heads, layout)
+            found = find(block, levels, mid=bool(carry.get("mid")),
+                         mark=BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
         columns = _columns(layout, found, span, block, carry, levels)
         after: Carry = dict(kept)
@@ -70,6 +81,14 @@ class LayoutReader:
     def _compiled(self, text: str) -> Layout:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
+
+    def _vector(self, text: str, layout: Layout) -> VectorLayout | None:
+        """The layout's vector engine, if it has one."""
+        if text not in self._vectors:
+            if len(self._vectors) >= VECTORS_MAX:
+                self._vectors.clear()
+            self._vectors[text] = VectorLayout.of(layout)
+        return self._vectors.get(text)
 
     def _span(self, heads: Ints, block: bytes, carry: Carry, layout: Layout | None, *, final: bool) -> "_Span":
         """Which bytes are which record. What may still change is left out, unless it is too long already."""
