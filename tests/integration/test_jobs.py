@@ -93,7 +93,7 @@ def test_a_damaged_file_stops_no_other(tmp_path: Path, logs: Path) -> None:
 def test_a_signal_ends_all_processes(tmp_path: Path, logs: Path, number: int, status: int) -> None:
     """Nothing is left running, what is there is whole, and the same call again completes it."""
     for name in "efgh":
-        (logs / f"{name}.log").write_bytes(lines(name, 40_000))
+        (logs / f"{name}.log").write_bytes(lines(name, 15_000))
     process = started(tmp_path, "--store", "sqlite:///several.db", "--jobs", "2", "--keep", "all")
     until(lambda: committed(tmp_path / "several.db"), "the first commit")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
