@@ -37,10 +37,10 @@ def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
                 document[key] = value
             elif key == "ts" and type(value) is str:
                 document["ts_text"] = value
-            elif key not in _OWN_KEYS:
+            elif key not in _OWN_KEYS or value is None:
                 break
         else:
-            if _agree(body, "level", event.level) and _agree(body, "event", event.event):
+            if body.get("level") == event.level and body.get("event") == event.event:
                 return RawBSONDocument(encode(document))
     except (UnicodeEncodeError, OverflowError, InvalidDocument):
         pass
@@ -48,31 +48,30 @@ def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
 
 
 def _document_of_odd(event: Event, now_us: int) -> RawBSONDocument:
-    """An event whose body the document's fields alone could not tell again."""
-    body = {key: clean(value) for key, value in event.body.items()}
-    document = _head(event, now_us) | {key: value for key, value in body.items() if key in BODY_FIELDS}
-    if "ts" in body:
-        document["ts_text"] = body["ts"]
+    """An event whose document's fields alone could not tell its texts or its body again."""
+    stream = to_column(event.stream)
+    document = _head(event, now_us) | {"_id": {"stream": stream, "offset": event.offset}, "stream": stream}
+    for key, value in (("level", event.level), ("event", event.event)):
+        if value is not None:
+            document[key] = to_column(value)
+    for key, value in event.body.items():
+        if key in BODY_FIELDS or key == "ts":
+            document["ts_text" if key == "ts" else key] = clean(value)
     return RawBSONDocument(encode({**document, "body_json": to_json(event.body)}))
-
-
-def _agree(body: Mapping[str, Any], key: str, value: str | None) -> bool:
-    """Whether the body's key says the same as the event's own attribute: None is a missing key."""
-    return key not in body if value is None else body.get(key) == value
 
 
 def _head(event: Event, now_us: int) -> Document:
     """The document without the body's own fields."""
-    stream = to_column(event.stream)
-    document: Document = {"_id": {"stream": stream, "offset": event.offset}, "stream": stream, "offset": event.offset}
-    if event.ts_us is None:
+    stream, offset, ts_us = event.stream, event.offset, event.ts_us
+    document: Document = {"_id": {"stream": stream, "offset": offset}, "stream": stream, "offset": offset}
+    if ts_us is None:
         document["ts_us"], document["committed_us"] = -1, now_us
     else:                                         # Int64: a constant type, whatever the number
-        document["ts"], document["ts_us"] = DatetimeMS(event.ts_us // 1000), Int64(event.ts_us)
+        document["ts"], document["ts_us"] = DatetimeMS(ts_us // 1000), Int64(ts_us)
     if event.level is not None:
-        document["level"] = to_column(event.level)
+        document["level"] = event.level
     if event.event is not None:
-        document["event"] = to_column(event.event)
+        document["event"] = event.event
     return document
 
 
