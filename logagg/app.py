@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from logagg.alert.rule import counters
@@ -16,16 +17,18 @@ from logagg.grammar.reader import LayoutReader
 from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
 from logagg.own import own_files
+from logagg.processes import run_apart, set_up_collector
 from logagg.record import Stream
 from logagg.retry import Backoff
 from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
 from logagg.source.discover import FileSource
-from logagg.source.once import Once, read_once
+from logagg.source.once import Once, read_once, read_shares
 from logagg.source.roster import open_max
 from logagg.source.tail import Agent
 from logagg.source.watch import open_watcher
 from logagg.store import open_store
+from logagg.terminal import log_to_stderr
 from logagg.together import Work, run_together
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 
 ROLES = ("agent", "aggregator", "web")
 SERVE_AGAIN_S = 10.0
+READ_BYTES = 4 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""
@@ -84,13 +88,27 @@ class App:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def ingest_sources(self, progress: Progress | None = None) -> IngestReport:
-        """Read what all configured sources have now, once, and fold it."""
+    def ingest_sources(self, progress: Progress | None = None, *, jobs: int = 1) -> IngestReport:
+        """Read what all configured sources have now, once, in `jobs` processes at most, and fold it."""
         tell = progress or (lambda what, done, total: None)
-        read = read_once(self._file_sources(), self.store, self.ingest(), clock=self.clock,
-                         progress=lambda done, total: tell("read", done, total))
+        sources, told = self._file_sources(), lambda done, total: tell("read", done, total)
+        if jobs > 1:
+            read = read_shares(sources, self.store, jobs, lambda parts: self._read_apart(parts, told), clock=self.clock)
+        else:
+            read = self.read_files(sources, told)
         folded = self.folder().fold_all(lambda result: tell("fold", result.chunks, 0))
         return IngestReport(read, folded)
+
+    def read_files(self, sources: Sequence[FileSource], told: Callable[[int, int], None], *,
+                   observed: bool = True) -> Once:
+        """Read these files in this process, once; see `read_once`."""
+        return read_once(sources, self.store, self.ingest(), clock=self.clock, progress=told, observed=observed,
+                         block_bytes=READ_BYTES)
+
+    def _read_apart(self, parts: Sequence[Sequence[FileSource]], told: Callable[[int, int], None]) -> list[Once]:
+        if len(parts) < 2:
+            return [self.read_files(part, told, observed=False) for part in parts]
+        return run_apart(partial(_read_share, self.config), parts, told)
 
     def _file_sources(self) -> list[FileSource]:
         """The files of all sources, without those that logagg writes itself."""
@@ -174,6 +192,14 @@ class App:
             except LogaggError as error:
                 log.error("%s; trying again, everything else goes on", error)
                 wait_s = SERVE_AGAIN_S
+
+
+def _read_share(config: Config, sources: Sequence[FileSource], told: Callable[[int, int], None]) -> Once:
+    """What a process of its own does of `ingest_sources`."""
+    log_to_stderr("logagg: %(message)s", logging.WARNING)
+    set_up_collector()
+    with App(config) as app:
+        return app.read_files(sources, told, observed=False)
 
 
 class Service:

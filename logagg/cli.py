@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    gc.set_threshold(50_000, 20, 100)   # reading makes many objects and no cycles: a tenth less of its time
+    gc.set_threshold(50_000, 20, 100)   # as processes.set_up_collector, which takes longer to import
     arguments = parser(argv).parse_args(argv)
     if arguments.command is None:
         parser(()).print_help(sys.stderr)

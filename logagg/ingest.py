@@ -6,18 +6,24 @@ its offset is below the answer's `stream.end`; before that the file is the only 
 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
 begins above it is refused, and the answer tells where to go on.
+
+While a server commits one piece of a long segment, the next one is read. That one is only offered once the answer is
+there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from logagg.grammar.body import body
+import numpy as np
+
+from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
-from logagg.interfaces import Batch, Claims, Classifier, Reader, Store
+from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
 from logagg.raw import compress, decompress
-from logagg.record import Carry, Chunk, Counts, Event, Record, Stream
+from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.rollup.partial import MINUTE_US, partials
 from logagg.source.identity import WINDOW_BYTES, advance
@@ -30,7 +36,7 @@ SEVERE = frozenset({"WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "
 PREVIEW_CHARS = 1000
 MOVED_ATTEMPTS_MAX = 100
 TRANSACTION_EVENTS_MAX = 10_000
-PIECE_LINES_MAX = 20_000
+PIECE_LINES_MAX = 10_000
 OPEN_BYTES_MAX = 4096
 
 
@@ -85,10 +91,12 @@ class Ingest:
     def __init__(
         self, store: Store, pipeline_for: Callable[[Stream], Pipeline], on_commit: Callable[[], None] = lambda: None
     ) -> None:
-        """`on_commit` is called after each transaction, so that what waits for new data need not poll."""
+        """`on_commit` is called behind each transaction, so that what waits for new data need not poll."""
         self._store = store
         self._on_commit = on_commit
         self._pipeline_for = pipeline_for
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way: tuple[tuple[int, ...], Future[list[Committed]]] | None = None
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]:
         """Commit all segments as one group; one outcome per segment, in order.
@@ -98,33 +106,64 @@ class Ingest:
         same segments may then be offered again, whether or not they had got there.
         """
         states = [segment.stream for segment in segments]
+        try:
+            self._commit_all(segments, states)
+        finally:
+            self._wait()
+        return [Outcome(state, state.resume) for state in states]
+
+    def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
+        """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
         pending, attempts = set(range(len(segments))), 0
         while pending:
             moved: set[int] = set()
             more: set[int] = set()
             planned = ((i, plan) for i in sorted(pending) if (plan := self._plan(states[i], segments[i])))
-            for group in _transactions(planned):    # read no further before it is written: events take much memory
+            for plans in _transactions(planned):    # read no further before it is written: events take much memory
+                moved |= self._answer()
+                group = {i: plan for i, plan in plans.items() if i not in moved}
                 more |= {i for i, plan in group.items() if plan.more}
-                moved |= self._write(group, states)
+                self._write(group, ahead=bool(more))
+                for i, plan in group.items():
+                    states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
+                del group
+            if not more:
+                moved |= self._answer()
             for i in moved:
                 states[i] = self._current(states[i])
             attempts = attempts + 1 if moved else 0
             if attempts > MOVED_ATTEMPTS_MAX:
                 raise RuntimeError(f"stream {states[min(moved)].id} kept moving for {attempts} attempts")
             pending = moved | more
-        return [Outcome(state, state.resume) for state in states]
 
-    def _write(self, plans: dict[int, _Plan], states: list[Stream]) -> set[int]:
-        """Commit the plans and note the new states; the answer holds the numbers of those that had moved."""
-        moved = set()
-        answers = self._store.commit([(plan.stream, plan.chunks) for plan in plans.values()])
+    def _write(self, plans: dict[int, _Plan], *, ahead: bool) -> None:
+        """Begin to commit the plans; `ahead`: there is more to read meanwhile. `_answer` tells what came of it."""
+        if not plans:
+            return
+        commits = [(plan.stream, plan.chunks) for plan in plans.values()]
+        if ahead and self._store.remote:
+            self._threads = self._threads or ThreadPoolExecutor(1, "commit")
+            self._under_way = tuple(plans), self._threads.submit(self._store.commit, commits)
+        else:
+            done: Future[list[Committed]] = Future()
+            done.set_result(self._store.commit(commits))
+            self._under_way = tuple(plans), done
+
+    def _answer(self) -> set[int]:
+        """Wait for the transaction under way, if any: the numbers of those plans whose streams had moved."""
+        if self._under_way is None:
+            return set()
+        numbers, answers = self._under_way
+        self._under_way = None
+        moved = {i for i, answer in zip(numbers, answers.result(), strict=True) if answer == "moved"}
         self._on_commit()
-        for (i, plan), answer in zip(plans.items(), answers, strict=True):
-            if answer == "moved":
-                moved.add(i)
-            else:
-                states[i] = replace(plan.stream, revision=plan.stream.revision + 1)
         return moved
+
+    def _wait(self) -> None:
+        """Leave nothing behind under way, whatever went wrong: the segments may be offered again at once."""
+        if self._under_way is not None:
+            wait([self._under_way[1]])
+            self._under_way = None
 
     def _current(self, stream: Stream) -> Stream:
         """The stored state of a stream that has moved; one that is not stored (any more) is new."""
@@ -286,7 +325,8 @@ def _chunk(
     """The chunk that holds `data` and what `batch`, read of it with `carry`, amounts to."""
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
-    times = [ts for ts in batch.ts_us if ts is not None]
+    known = batch.times[batch.times != NO_TIME]
+    times = [int(known.min()), int(known.max())] if len(known) else []
     times += [part.minute * 60_000_000 for part in parts]
     rejected = sum(_size(batch, i) for i in batch.rejects)
     return Chunk(
@@ -299,7 +339,7 @@ def _chunk(
         ts_from_us=min(times, default=None),
         ts_to_us=max(times, default=None),
         counts=Counts(
-            len(batch) - len(batch.rejects), len(claims.rows), len(batch.rejects), rejected + batch.skipped
+            len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
         ),
         events=tuple(_events(state, batch, claims, pipeline.keep)),
         partials=tuple(parts),
@@ -314,24 +354,29 @@ def _size(batch: Batch, i: int) -> int:
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
     """A document for each record that is kept, in order."""
     claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
-    if keep == "all":
-        rows: Sequence[int] = range(len(batch))
-    else:
-        severe = {i for i, level in enumerate(batch.levels) if level in SEVERE}
-        rows = sorted(severe | claimed.keys() | batch.rejects.keys())
-    for i in rows:
-        record = batch.record(i)
-        name, fields = claimed.get(i, (None, None))
-        if record.reason is not None:
-            name, fields = "reject", {"reason": record.reason}
-        yield Event(state.id, record.offset, record.ts_us, record.level, name, body(record, name, fields))
+    rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
+    for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
+        if i in claimed and i not in batch.rejects:
+            body["event"], body["fields"] = claimed[i]
+        yield Event(state.id, offset, ts_us, body.get("level"), body.get("event"), body)
+
+
+def _kept(batch: Batch, claims: Claims) -> list[int]:
+    """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
+    severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
+    kept = np.isin(batch.level_codes, severe)
+    for group in claims.groups:
+        kept[group.rows] = True
+    kept[list(batch.rejects)] = True
+    rows: list[int] = np.flatnonzero(kept).tolist()
+    return rows
 
 
 def _failed(state: Stream, data: bytes, pipeline: Pipeline) -> Chunk:
     """A chunk that the reader could not read: one reject `parser_failed` that holds all of it."""
     preview = data[:PREVIEW_CHARS].decode("utf-8", "replace")
-    record = Record(state.resume, len(data), message=preview, reason="parser_failed")
-    event = Event(state.id, state.resume, None, None, "reject", body(record, "reject", {"reason": "parser_failed"}))
+    body = {"message": preview, "event": "reject", "fields": {"reason": "parser_failed"}}
+    event = Event(state.id, state.resume, None, None, "reject", body)
     return Chunk(
         stream=state.id,
         start=state.resume,

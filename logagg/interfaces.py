@@ -1,9 +1,12 @@
 """What can be plugged in, as contracts. `tests/contract/` holds the suite that every implementation passes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from logagg.record import Bucket, BucketKey, Carry, Chunk, Event, Mark, Partial, Record, Stream
+
+if TYPE_CHECKING:
+    from logagg.columns import Ints, Spans
 
 Committed = Literal["committed", "moved"]
 
@@ -15,6 +18,8 @@ class Store(Protocol):
     be used from several threads. Writes are durable when a method returns. Texts may hold NUL and lone surrogates,
     and JSON values integers of any size: they come back equal.
     """
+
+    remote: bool        #: a commit is mostly a server's work: the caller gains by doing something else meanwhile
 
     def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
                 first_line: str | None = None) -> list[Stream]:
@@ -114,7 +119,7 @@ class Store(Protocol):
 
 
 class Batch(Protocol):
-    """A block's records as columns; nothing per record is a Python object of its own until `record` asks for it.
+    """A block's records as columns; nothing per record is a Python object of its own until it is asked for.
 
     All columns have `len(self)` items. `end` is where the last record ends in the block: what follows was not read.
     """
@@ -122,19 +127,38 @@ class Batch(Protocol):
     base: int                           #: stream offset of the block's first byte
     block: bytes
     end: int
-    starts: Sequence[int]               #: where each record starts in the block
-    ts_us: Sequence[int | None]         #: None: the record has no (full) time
-    levels: Sequence[str | None]        #: as printed, padding stripped; interned
-    loggers: Sequence[bytes | None]
-    first_lines: Sequence[bytes]        #: of the message, what event grammars read, without its line end
+    texts: "Spans"                      #: the records' bytes
+    times: "Ints"                       #: microseconds UTC; NO_TIME: the record has no (full) time
+    level_codes: "Ints"                 #: numbers of `level_names`, which may have more names than are used
+    level_names: Sequence[str | None]   #: as printed, padding stripped; interned, each once; the first is None
+    first_lines: "Spans"                #: of the message, what event grammars read, without its line end
     rejects: Mapping[int, str]          #: record number -> reason
     carry: Carry                        #: the carry at `end`
     skipped: int                        #: bytes at the block's start that belong to a reject begun in an earlier block
 
     def __len__(self) -> int: ...
 
+    @property
+    def starts(self) -> Sequence[int]:
+        """Where each record starts in the block. This and the next three are lists, made from arrays when asked for."""
+        ...
+
+    @property
+    def ts_us(self) -> Sequence[int | None]: ...
+
+    @property
+    def levels(self) -> Sequence[str | None]: ...
+
+    @property
+    def loggers(self) -> Sequence[bytes | None]: ...
+
     def record(self, i: int) -> Record:
         """Record `i` decoded whole (message, exception, MDC …)."""
+        ...
+
+    def bodies(self, rows: Sequence[int]) -> Iterator[tuple[int, int | None, dict[str, Any]]]:
+        """Of each of these records its stream offset, its time in microseconds, and its body: the parts that it has,
+        under the keys of the public JSON; without an event, but for a reject."""
         ...
 
 
@@ -155,8 +179,33 @@ class Reader(Protocol):
         ...
 
 
+class ClaimGroup(Protocol):
+    """Claims of one event in a batch. Several groups may be of the same event; no record is in two."""
+
+    @property
+    def event(self) -> str: ...
+
+    @property
+    def rows(self) -> "Ints":
+        """Record numbers, ascending."""
+        ...
+
+    @property
+    def columns(self) -> "Mapping[str, Sequence[int | float | str | None]]":
+        """The values of each field, None where a record does not have it. A field that no record has may be missing."""
+        ...
+
+
 class Claims(Protocol):
-    """What event grammars found in a batch, as parallel columns."""
+    """What event grammars found in a batch: `groups`, and the same as parallel columns, which are made when they
+    are asked for."""
+
+    @property
+    def groups(self) -> Sequence[ClaimGroup]: ...
+
+    def __len__(self) -> int:
+        """How many records were claimed."""
+        ...
 
     @property
     def rows(self) -> Sequence[int]:

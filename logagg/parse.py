@@ -9,7 +9,6 @@ from typing import Any
 
 from logagg.adhoc import app_of, why_none
 from logagg.errors import SourceError, UsageError
-from logagg.grammar.body import body
 from logagg.grammar.events import Classifiers, EventGrammar
 from logagg.grammar.reader import LayoutReader
 from logagg.interfaces import Batch, Classifier
@@ -148,10 +147,8 @@ def _whole_lines(data: bytes, record_bytes_max: int) -> bytes:
 def _rows(batch: Batch, classifier: Classifier, stream: Stream) -> Iterator[dict[str, Any]]:
     claims = classifier.claim(batch.first_lines)
     claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
-    for i in range(len(batch)):
-        record = batch.record(i)
-        name, fields = claimed.get(i, (None, None))
-        if record.reason is not None:
-            name, fields = "reject", {"reason": record.reason}
-        yield event_row(Event(stream.id, record.offset, record.ts_us, record.level, name, body(record, name, fields)),
-                        stream)
+    rows = range(len(batch))
+    for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
+        if i in claimed and i not in batch.rejects:
+            body["event"], body["fields"] = claimed[i]
+        yield event_row(Event(stream.id, offset, ts_us, body.get("level"), body.get("event"), body), stream)

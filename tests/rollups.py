@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from logagg.columns import Spans, ints, times_of
+from logagg.grammar.claims import EventGroup
 from logagg.interfaces import Store
 from logagg.record import Chunk, Record, Stream
 from logagg.rollup.metric import Metric, MetricSet
@@ -42,11 +44,20 @@ class Columns:
         self.levels = [row[1] for row in self.rows_given]
         self.starts = list(range(len(self)))
         self.loggers: list[bytes | None] = [None] * len(self)
-        self.first_lines = [b""] * len(self)
+        self.texts = self.first_lines = Spans.of([b""] * len(self))
+        self.times = times_of(self.ts_us)
+        self.level_names = [None, *dict.fromkeys(level for level in self.levels if level is not None)]
+        self.level_codes = ints([self.level_names.index(level) for level in self.levels])
         self.carry: dict[str, Any] = {}
         self.rows = [i for i, row in enumerate(self.rows_given) if row[2] is not None]
         self.names = [str(self.rows_given[i][2]) for i in self.rows]
         self.fields = [self.rows_given[i][3] for i in self.rows]
+        self.groups = [self._group(event) for event in dict.fromkeys(self.names)]
+
+    def _group(self, event: str) -> EventGroup:
+        rows = [i for i in self.rows if self.rows_given[i][2] == event]
+        names = dict.fromkeys(name for i in rows for name in self.rows_given[i][3])
+        return EventGroup(event, ints(rows), {name: [self.rows_given[i][3].get(name) for i in rows] for name in names})
 
     def __len__(self) -> int:
         return len(self.rows_given)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", choices=("events", "all"), help="records kept as documents (default: events)")
     parser.add_argument("--pack", dest="packs", metavar="NAME", action="append",
                         help="pack whose grammar is used; may be repeated (default: the configuration's, else all)")
+    parser.add_argument("--jobs", type=_jobs, default=1, metavar="N",
+                        help="processes that read side by side, for a backfill of many logs: a log with its rotated "
+                        "parts is read by one; each takes memory of its own (default: 1)")
     add_progress(parser)
     add_json(parser)
     parser.description = (parser.description or "") + (
         " A file that a [[source]] of the configuration matches is read as that says, unless one of the options from "
         "--app to --pack is given.")
+
+
+JOBS_MAX = 64
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= JOBS_MAX:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {JOBS_MAX}, got {text!r}")
+    return int(text)
 
 
 _OPTIONS = ("app", "host", "layout", "dialect", "timezone", "encoding", "keep", "packs")
@@ -52,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from logagg.terminal import Bars, log_to_stderr
 
     log_to_stderr("logagg: %(message)s", logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminate)
     config = _config(arguments)
     problems: list[str] = []
     if arguments.paths:
@@ -65,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     bars = Bars(arguments.progress)
     with App(config) as app:
         try:
-            report = app.ingest_sources(bars.tell)
+            report = app.ingest_sources(bars.tell, jobs=arguments.jobs)
             if config.rules:
                 app.aggregator().settle()
         finally:
@@ -80,6 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(answer)
     _summarise(answer)
     return 1 if problems else 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    """SIGTERM unwinds the stack: processes, store and bar are closed. What was committed is kept."""
+    raise SystemExit(0)
 
 
 def _config(arguments: argparse.Namespace) -> "Config":

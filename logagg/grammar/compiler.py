@@ -25,9 +25,9 @@ LEVEL_BYTES_MAX = 32
 
 _NEWLINE = rb"\r?\n"
 _NUMBER = rb"-?\d{1,20}"
-_NUMBERS = {"sequenceNumber", "relative", "threadId", "threadPriority", "nano"}
-_NAMES = {"logger", "class", "method", "file", "fqcn"}
-_FREE = {"thread", "mdc", "ndc", "marker", "markerSimpleName", "location"}
+NUMBERS = {"sequenceNumber", "relative", "threadId", "threadPriority", "nano"}
+NAMES = {"logger", "class", "method", "file", "fqcn"}
+FREE = {"thread", "mdc", "ndc", "marker", "markerSimpleName", "location"}
 _FIXED = {"line": rb"(?:-?\d{1,10}|\?)?", "pid": rb"[^\s]{1,64}?", "endOfBatch": rb"(?:true|false)",
           "uuid": rb"[0-9a-fA-F-]{36}"}
 _PLAIN = rb"[^\[\]\n]{0,1024}+"
@@ -50,9 +50,9 @@ class Field:
     converter: Converter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """A compiled layout.
+    """A compiled layout, equal to itself only.
 
     `scan` finds heads behind a line end: the empty group `start`, then the `columns` (in their order), then the
     message's first line if the layout prints one. `head` is one head in full with a group per field. `before` and
@@ -73,6 +73,7 @@ class Layout:
     suffixed: bool                  #: something is printed behind the message in its own line
     head_lines: int                 #: line ends inside a head
     separator: bytes                #: between the lines of an exception
+    pieces: tuple[Piece, ...]       #: of the head
     encoding: str
 
 
@@ -127,7 +128,7 @@ class _Compiler:
             late=tuple(name for name in COLUMNS if columns[name] and columns[name] not in head_groups),
             suffixed=message and bool(after) and not _is(after[0], "newline"),
             head_lines=names[:place].count("newline"),
-            separator=_separator(after).encode(self._encoding), encoding=self._encoding)
+            separator=_separator(after).encode(self._encoding), encoding=self._encoding, pieces=tuple(head))
 
     def _check(self, pieces: list[Piece], names: list[str]) -> None:
         for number, piece in enumerate(pieces):
@@ -158,7 +159,7 @@ class _Compiler:
             elif piece.name == "newline":
                 regex += _NEWLINE
             else:
-                if piece.name in _FREE:  # closed by the next free field, or at the end
+                if piece.name in FREE:  # closed by the next free field, or at the end
                     regex += b")" if free else b""
                     regex, free = regex + b"(?>", True
                 regex += self._field(piece, pieces[number - 1] if number else None,
@@ -177,17 +178,15 @@ class _Compiler:
     def _value(self, piece: Converter, group: str, left: Piece | None, right: Piece | None) -> bytes:
         name = piece.name
         if name == "level":
-            return _level(piece, group)
-        if name in _FREE:
-            most = 4 * piece.width_max if piece.width_max else FREE_BYTES_MAX
-            least = 0 if piece.width_max is not None and piece.width_max < piece.width_min else piece.width_min
-            return b"(?P<%s>%s)" % (group.encode(), _free(piece, least, max(most, least), _bracketed(left, right)))
+            return level_regex(piece, group)
+        if name in FREE:
+            return b"(?P<%s>%s)" % (group.encode(), _free(piece, *free_bounds(piece), bracketed(left, right)))
         if name == "date":
             body = self._date(piece, group).regex
-        elif name in _NAMES:
+        elif name in NAMES:
             body = self._name(piece, left, right)
         else:
-            body = _NUMBER if name in _NUMBERS else _FIXED[name]
+            body = _NUMBER if name in NUMBERS else _FIXED[name]
         return _padded(piece, group, body)
 
     def _date(self, piece: Converter, group: str) -> DateFormat:
@@ -204,11 +203,8 @@ class _Compiler:
 
     def _name(self, piece: Converter, left: Piece | None, right: Piece | None) -> bytes:
         """A name without blanks; where a free field stands before it, also without the delimiter between the two."""
-        most = 4 * piece.width_max if piece.width_max else NAME_BYTES_MAX
-        outside = b"\\s" + {"method": b"():,.", "file": b"():,"}.get(piece.name, b"")
-        before = left.text[-1:] if isinstance(left, Text) else ""
-        if before in (":", ";", "|", "/", "@"):
-            outside += re.escape(before.encode())
+        most = name_bytes_max(piece)
+        outside = b"\\s" + re.escape(outside_name(piece, left))
         behind = right.text.encode(self._encoding, "replace") if isinstance(right, Text) else b""
         if piece.width_min:
             return b"[^%s]{0,%d}?" % (outside, most)
@@ -293,7 +289,25 @@ def _free(piece: Converter, least: int, most: int, bracketed: bool) -> bytes:
     return rb"%s|%s" % (_BALANCED, anything) if bracketed and not least else anything
 
 
-def _bracketed(left: Piece | None, right: Piece | None) -> bool:
+def free_bounds(piece: Converter) -> tuple[int, int]:
+    """How few and how many bytes a free field has."""
+    most = 4 * piece.width_max if piece.width_max else FREE_BYTES_MAX
+    least = 0 if piece.width_max is not None and piece.width_max < piece.width_min else piece.width_min
+    return least, max(most, least)
+
+
+def name_bytes_max(piece: Converter) -> int:
+    return 4 * piece.width_max if piece.width_max else NAME_BYTES_MAX
+
+
+def outside_name(piece: Converter, left: Piece | None) -> bytes:
+    """What a name has none of, besides white space."""
+    before = left.text[-1:] if isinstance(left, Text) else ""
+    outside = {"method": b"():,.", "file": b"():,"}.get(piece.name, b"")
+    return outside + (before.encode() if before in (":", ";", "|", "/", "@") else b"")
+
+
+def bracketed(left: Piece | None, right: Piece | None) -> bool:
     return isinstance(left, Text) and isinstance(right, Text) and left.text.endswith("[") and right.text.startswith("]")
 
 
@@ -305,7 +319,7 @@ def _padded(piece: Converter, group: str, body: bytes) -> bytes:
     return captured + blanks if piece.left else blanks + captured
 
 
-def _level(piece: Converter, group: str) -> bytes:
+def level_regex(piece: Converter, group: str) -> bytes:
     """A level with its padding, which is exact: in `%-5p ` two blanks behind WARN tell it from a word in a thread."""
     labels = [option.partition("=")[2].strip() for options in piece.options for option in options.split(",")]
     most = min(piece.width_max or LEVEL_BYTES_MAX, LEVEL_BYTES_MAX)

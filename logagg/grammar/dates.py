@@ -45,7 +45,41 @@ class DateFormat:
                                           and bool(groups & {"hour", "hour24", "hour12", "hour11"}))
         self._parts = re.compile(_named(tokens))
         self._second, self._gap, self._digits = _fixed(tokens)
+        start = (self._second or 0) + 2 + len(self._gap)
+        self._fraction = None if self._second is None else slice(start, start + self._digits)
         self._bases = _Bases(self)
+        self.digits = None if self._epoch or self._second is None else digit_places(tokens)
+        self._prefixes: dict[bytes, tuple[bool, int | None]] = {}
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """Where seconds begin, where the fraction begins and how many digits it has; for fixed formats only."""
+        assert self._second is not None
+        return self._second, self._second + 2 + len(self._gap), self._digits
+
+    def usual_us(self, date: bytes) -> int | None:
+        """The moment of a date; None where it is not one moment, or none at all."""
+        try:
+            return self._decode_fast([date])[0] if self.full else None
+        except KeyError:
+            return None
+
+    def prefix(self, date: bytes) -> tuple[bool, int | None]:
+        """Whether this is a printed date, and the moment of it less seconds and fraction: None where that is not one
+        moment. For fixed formats only."""
+        second, fraction, digits = self.places
+        key = date[:second] + date[fraction + digits:]
+        found = self._prefixes.get(key)
+        if found is None:
+            fits = self._parts.fullmatch(date) is not None
+            try:
+                found = fits, self._bases[key] if fits and self.full else None
+            except KeyError:
+                found = fits, None
+            if len(self._prefixes) >= BASES_MAX:
+                self._prefixes.clear()
+            self._prefixes[key] = found
+        return found
 
     def decode(self, dates: Sequence[bytes], last_us: int | None) -> list[int | None]:
         """Microseconds UTC of a column of dates in order; None for an impossible date or one without a day.
@@ -67,6 +101,8 @@ class DateFormat:
         """The digits of the second's fraction as printed; "" for none."""
         if self._epoch:
             return date[-3:].decode("ascii") if self._epoch == "UNIX_MILLIS" else ""
+        if self._fraction is not None:
+            return date[self._fraction].decode("ascii")
         match = self._parts.fullmatch(date)
         return (match.groupdict().get("fraction") or b"").decode("ascii") if match else ""
 
@@ -141,12 +177,13 @@ class _Bases(dict[bytes, int]):
 
 def text_of(ts_us: int, fraction: str) -> str:
     """RFC 3339 in UTC with the fraction's own digits."""
-    whole = _whole(ts_us // 1_000_000)
+    whole = second_text(ts_us // 1_000_000)
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 @lru_cache(maxsize=4096)
-def _whole(second: int) -> str:
+def second_text(second: int) -> str:
+    """A second since the epoch in RFC 3339, without zone; OverflowError for years that have not four digits."""
     return (datetime(1970, 1, 1) + timedelta(seconds=second)).isoformat()
 
 
@@ -175,6 +212,19 @@ def _fixed(tokens: list[DateToken]) -> tuple[int | None, bytes, int]:
             return (None, b"", 0) if any(token.group == "fraction" for token in tokens) else (place, b"", 0)
         place += token.width
     return None, b"", 0
+
+
+def digit_places(tokens: list[DateToken]) -> bytes | None:
+    """The text of a format of fixed width that prints nothing but digits and literals; 0 bytes stand for digits."""
+    text = b""
+    for token in tokens:
+        if token.literal:
+            text += token.literal
+        elif token.width and re.fullmatch(rb"(?:\[[\d-]+\])?(?:\\d)+(?:\{\d\})?", token.regex):
+            text += bytes(token.width)
+        else:
+            return None
+    return None if b"\n" in text else text
 
 
 def _micros(digits: bytes) -> int:

@@ -9,6 +9,7 @@ every part takes as much as it can, from left to right. What is no regular langu
     logagg/grammar/regular.py       what the trees are made of; Python's regexps -> trees
     logagg/grammar/ahead.py         what may come next: literal prefixes, choices, how long matching can take
     logagg/grammar/wording.py       a tree -> the pattern that reads a line
+    logagg/grammar/dispatch.py      which patterns to try on which lines of a batch
     logagg/grammar/earley.py        the slow way, for what is no regular language
 
 Bytes that are no UTF-8 are read as U+FFFD. However hostile a line, its reading ends soon: lines above 64 KiB are not
@@ -18,25 +19,17 @@ pattern (`Wording.line_bytes_max`), and Lark's parser has bounds of its own. Suc
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Generic, TypeVar
 
+import numpy as np
+
+from logagg.columns import Spans
+from logagg.grammar.claims import EventClaims, EventGroup
+from logagg.grammar.dispatch import AnyWording, Dispatch, Texts
 from logagg.grammar.earley import LarkWording
 from logagg.grammar.regular import Field, alt, walk
-from logagg.grammar.wording import Value, Wording, wording
-from logagg.interfaces import Classifier
-
-_KEY_BYTES = 3  # shorter literal texts at the start tell too little: such wordings are tried on every line
-
-
-@dataclass(slots=True)
-class EventClaims:
-    """What was found in a batch, as parallel columns; `rows` rise."""
-
-    rows: list[int] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    fields: list[dict[str, Value]] = field(default_factory=list)
+from logagg.grammar.wording import wording
+from logagg.interfaces import Claims, Classifier
 
 
 class EventGrammar:
@@ -47,13 +40,13 @@ class EventGrammar:
     """
 
     def __init__(self, name: str, path: str, rules: Mapping[str, Mapping[str, type]],
-                 wordings: Sequence[Wording | LarkWording], slow: Mapping[str, str]) -> None:
+                 wordings: Sequence[AnyWording], slow: Mapping[str, str]) -> None:
         self.name = name
         self.path = path
         self.rules = {event: dict(fields) for event, fields in rules.items()}
         self.slow = dict(slow)
         self.wordings = tuple(wordings)
-        self._dispatch = _dispatch(self.wordings)
+        self._dispatch = Dispatch(self.wordings)
 
     @classmethod
     def load(cls, text: str, *, name: str, path: str = "") -> "EventGrammar":
@@ -70,7 +63,7 @@ class EventGrammar:
                 if isinstance(part, Field):
                     kinds[event.name].setdefault(part.name, []).append(part.kind)
         rules = {event: {one: wider(iter(found)) for one, found in fields.items()} for event, fields in kinds.items()}
-        wordings: list[Wording | LarkWording] = []
+        wordings: list[AnyWording] = []
         slow: dict[str, str] = {}
         for rule, same in groupby(events, key=lambda event: event.rule):
             group = list(same)
@@ -85,61 +78,12 @@ class EventGrammar:
 
     def claim(self, first_lines: Sequence[bytes]) -> EventClaims:
         """The events among these lines; the answer for a line does not depend on the others."""
-        claims = EventClaims()
-        first = self._dispatch
-        second_of, others, key_bytes = first.by_key.get, first.others, first.key_bytes
-        for row, line in enumerate(first_lines):
-            second = second_of(line[:key_bytes])
-            candidates = others if second is None else second.by_key.get(line[:second.key_bytes], second.others)
-            if not candidates:
-                continue
-            text = None
-            for candidate in candidates:
-                if candidate.needle not in line or len(line) > candidate.line_bytes_max:
-                    continue
-                if text is None:
-                    text = line.decode("utf-8", "replace")
-                found = candidate.read(text)
-                if found is not None:
-                    claims.rows.append(row)
-                    claims.names.append(found[0])
-                    claims.fields.append(found[1])
-                    break
-        return claims
-
-
-AnyWording = Wording | LarkWording
-Target = TypeVar("Target")
-
-
-@dataclass(frozen=True, slots=True)
-class _Dispatch(Generic[Target]):
-    """What to try on a line, by its first `key_bytes`; `others` on all lines that `by_key` does not know."""
-
-    key_bytes: int
-    by_key: dict[bytes, Target]
-    others: tuple[AnyWording, ...]
-
-
-def _keyed(wordings: Sequence[AnyWording], key_bytes_min: int) -> _Dispatch[tuple[AnyWording, ...]]:
-    """Tell wordings apart by as many bytes as all have whose literal start has at least `key_bytes_min`."""
-    long = [one for one in wordings if min(map(len, one.prefixes)) >= key_bytes_min]
-    key_bytes = min((len(prefix) for one in long for prefix in one.prefixes), default=key_bytes_min)
-    keys = {prefix[:key_bytes] for one in long for prefix in one.prefixes}
-    by_key = {key: tuple(one for one in wordings if one not in long or key in _cut(one, key_bytes))
-              for key in keys}
-    return _Dispatch(key_bytes, by_key, tuple(one for one in wordings if one not in long))
-
-
-def _cut(one: AnyWording, key_bytes: int) -> set[bytes]:
-    return {prefix[:key_bytes] for prefix in one.prefixes}
-
-
-def _dispatch(wordings: Sequence[AnyWording]) -> _Dispatch[_Dispatch[tuple[AnyWording, ...]]]:
-    """Two steps: by the bytes that nearly all wordings have, then by those that tell apart what begins alike."""
-    first = _keyed(wordings, _KEY_BYTES)
-    by_key = {key: _keyed(some, first.key_bytes + 4) for key, some in first.by_key.items()}
-    return _Dispatch(first.key_bytes, by_key, first.others)
+        lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
+        if not len(lines):
+            return EventClaims()
+        texts = Texts(lines)
+        return EventClaims(group for rows, wordings in self._dispatch.tries(lines)
+                           for group in texts.claims(rows, wordings))
 
 
 class Classifiers:
@@ -149,18 +93,20 @@ class Classifiers:
         self._classifiers = tuple(classifiers)
         self._encoding = codecs.lookup(encoding).name
 
-    def claim(self, first_lines: Sequence[bytes]) -> EventClaims:
+    def claim(self, first_lines: Sequence[bytes]) -> Claims:
         """The events among these lines."""
-        if self._encoding != "utf-8":
-            first_lines = [line if line.isascii() else line.decode(self._encoding, "replace").encode()
-                           for line in first_lines]
-        found: dict[int, tuple[str, dict[str, Value]]] = {}
-        left: Sequence[int] = range(len(first_lines))
+        lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
+        if self._encoding != "utf-8" and not lines.block.isascii():
+            lines = Spans.of([line if line.isascii() else line.decode(self._encoding, "replace").encode()
+                              for line in lines])
+        if len(self._classifiers) == 1:
+            return self._classifiers[0].claim(lines)
+        groups: list[EventGroup] = []
+        left = np.arange(len(lines))
         for classifier in self._classifiers:
+            found = [EventGroup(group.event, left[group.rows], group.columns)
+                     for group in classifier.claim(lines.take(left)).groups]
+            groups += found
             if found:
-                left = [row for row in range(len(first_lines)) if row not in found]
-            claims = classifier.claim([first_lines[row] for row in left])
-            found |= {left[row]: (name, fields)
-                      for row, name, fields in zip(claims.rows, claims.names, claims.fields, strict=True)}
-        rows = sorted(found)
-        return EventClaims(rows, [found[row][0] for row in rows], [found[row][1] for row in rows])
+                left = np.setdiff1d(left, np.concatenate([group.rows for group in found]), assume_unique=True)
+        return EventClaims(groups)

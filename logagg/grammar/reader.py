@@ -5,21 +5,29 @@ record or line above `record_bytes_max` is one (`too_long`). What a block's end 
 gives these bytes again with what follows them.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from logagg.grammar.batch import ColumnBatch, take_apart
+import numpy as np
+
+from logagg.columns import NO_TIME, Ints, Spans, ints, times_of
+from logagg.grammar.batch import ColumnBatch
 from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
+from logagg.grammar.decode import take_apart
 from logagg.grammar.detect import NO_LAYOUT, detect
+from logagg.grammar.heads import LEVELS_MAX, NO_HEADS, Heads, Levels, find_heads
+from logagg.grammar.vector import VectorLayout
 from logagg.interfaces import Batch
 from logagg.record import Carry
 
 PARTIAL_LINE_BYTES_MAX = 65_536
 """A head is shorter than this: a longer line without a head so far will not become one."""
 
-LEVELS_MAX = 10_000
+VECTOR_BYTES_MIN = 16_384
+"""On smaller blocks the regular expression is faster than arrays are set up."""
+
+VECTORS_MAX = 100
 
 
 class LayoutReader:
@@ -29,10 +37,12 @@ class LayoutReader:
     """
 
     def __init__(self, layout: str | None, *, dialect: str = "log4j2", timezone: str = "UTC",
-                 encoding: str = "utf-8", record_bytes_max: int = 1 << 20) -> None:
+                 encoding: str = "utf-8", record_bytes_max: int = 1 << 20,
+                 vector_bytes_min: int = VECTOR_BYTES_MIN) -> None:
         self._text, self._dialect, self._timezone, self._encoding = layout, dialect, timezone, encoding
-        self._bytes_max = record_bytes_max
-        self._levels = _Levels()
+        self._bytes_max, self._vector_bytes_min = record_bytes_max, vector_bytes_min
+        self._levels = Levels()
+        self._vectors: dict[str, VectorLayout | None] = {}
         compile_layout(layout if layout is not None else "%d %p %m%n", dialect, timezone, encoding)
 
     def decided(self, carry: Carry) -> bool:
@@ -41,15 +51,23 @@ class LayoutReader:
     def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
         text, kept = self._layout(block, carry)
         layout = None if text == NO_LAYOUT else self._compiled(text)
-        found = _find(layout, block, bool(carry.get("mid")), BOM if not base and block.startswith(BOM) else b"")
+        if len(self._levels) > LEVELS_MAX:
+            self._levels = Levels()
+        levels = self._levels
+        found = NO_HEADS
+        if layout is not None:
+            vector = self._vector(text, layout) if len(block) >= self._vector_bytes_min else None
+            find = vector.find if vector else partial(find_heads, layout)
+            found = find(block, levels, mid=bool(carry.get("mid")),
+                         mark=BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
-        columns = self._columns(layout, found, span, block, carry)
+        columns = _columns(layout, found, span, block, carry, levels)
         after: Carry = dict(kept)
-        last_us = next((ts for ts in reversed(columns["ts_us"]) if ts is not None), carry.get("ts"))
+        last_us = _last(columns["times"], carry.get("ts"))
         after |= {"ts": last_us} if last_us is not None else {}
-        return ColumnBatch(base=base, block=block, end=span.end, starts=span.starts, stops=span.stops,
+        return ColumnBatch(base=base, block=block, end=span.end, texts=Spans(block, span.starts, span.stops),
                            rejects=span.rejects, carry=after | span.carry, skipped=span.skipped, layout=layout,
-                           encoding=self._encoding, **columns)
+                           encoding=self._encoding, level_names=levels.names, **columns)
 
     def _layout(self, block: bytes, carry: Carry) -> tuple[str, Carry]:
         """The layout to use, and what of it the carry keeps: only a settled, detected one."""
@@ -64,25 +82,32 @@ class LayoutReader:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
 
-    def _span(self, heads: Sequence[int], block: bytes, carry: Carry, layout: Layout | None, *, final: bool) -> "_Span":
+    def _vector(self, text: str, layout: Layout) -> VectorLayout | None:
+        """The layout's vector engine, if it has one."""
+        if text not in self._vectors:
+            if len(self._vectors) >= VECTORS_MAX:
+                self._vectors.clear()
+            self._vectors[text] = VectorLayout.of(layout)
+        return self._vectors.get(text)
+
+    def _span(self, heads: Ints, block: bytes, carry: Carry, layout: Layout | None, *, final: bool) -> "_Span":
         """Which bytes are which record. What may still change is left out, unless it is too long already."""
         safe = len(block) if final else self._safe_end(block, layout)
-        first = heads[0] if heads else len(block)
+        first = int(heads[0]) if len(heads) else len(block)
         skipped, inside = _skip(block, carry, first, safe)
         lines = [] if inside else _line_starts(block, skipped, first)
-        starts = [*lines, *heads]
-        if not starts:
-            return _Span([], [], skipped, {}, skipped, 0, inside)
-        stops, end, count = [*starts[1:], len(block)], len(block), len(starts)
-        if not final and safe - starts[-1] > self._bytes_max:
+        starts = np.concatenate((ints(lines), heads))
+        if not len(starts):
+            return _Span(starts, starts, skipped, {}, skipped, 0, inside)
+        stops, end, count, last = np.append(starts[1:], len(block)), len(block), len(starts), int(starts[-1])
+        if not final and safe - last > self._bytes_max:
             stops[-1] = end = safe
         elif not final:
-            kept = bisect_left(starts, min(safe, starts[-1]))
-            end = starts[kept]
-            del starts[kept:], stops[kept:]
+            kept = int(np.searchsorted(starts, min(safe, last)))
+            end = int(starts[kept])
+            starts, stops = starts[:kept], stops[:kept]
         rejects = dict.fromkeys(range(min(len(lines), len(starts))), "no_layout")
-        rejects |= {number: "too_long" for number, (start, stop) in enumerate(zip(starts, stops, strict=True))
-                    if stop - start > self._bytes_max}
+        rejects |= dict.fromkeys(np.flatnonzero(stops - starts > self._bytes_max).tolist(), "too_long")
         goes_on = len(starts) == count and rejects.get(count - 1) == "too_long"
         after = _long(block, end, line=len(lines) == count) if goes_on else {}
         return _Span(starts, stops, end, rejects, skipped, min(len(lines), len(starts)), after)
@@ -96,49 +121,11 @@ class LayoutReader:
             end = block.rfind(b"\n", 0, max(end - 1, 0)) + 1
         return end
 
-    def _columns(self, layout: Layout | None, found: "_Found", span: "_Span", block: bytes,
-                 carry: Carry) -> dict[str, Any]:
-        """The batch's columns; lines without a head and rejects have nothing in them."""
-        lines, rows = span.lines, len(span.starts) - span.lines
-        rejected = [number - lines for number in span.rejects if number >= lines]
-        values: dict[str, list[Any]] = {name: list(column[:rows]) for name, column in found.columns.items()}
-        if layout is not None and (layout.late or layout.suffixed):
-            values |= _late(layout, block, span.starts[lines:], span.stops[lines:])
-        dates = values.get("date")
-        levels = self._levels
-        columns: dict[str, list[Any]] = {
-            "ts_us": _times(layout, dates, rejected, carry.get("ts")) if layout and dates else [None] * rows,
-            "levels": [levels[raw] for raw in values["level"]] if "level" in values else [None] * rows,
-            "loggers": values.get("logger") or [None] * rows,
-            "first_lines": _first_lines(values.get("message"), block) or [b""] * rows,
-        }
-        for name, nothing in (("ts_us", None), ("levels", None), ("loggers", None), ("first_lines", b"")):
-            for number in rejected:
-                columns[name][number] = nothing
-            columns[name] = [nothing] * lines + columns[name]
-        return columns
-
-
-class _Levels(dict[bytes, str]):
-    """A level as printed -> its interned text without padding."""
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= LEVELS_MAX:
-            self.clear()
-        self[raw] = level = raw.strip(b" ").decode("utf-8", "replace")
-        return level
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    starts: Sequence[int]
-    columns: dict[str, Sequence[bytes]]
-
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    starts: list[int]
-    stops: list[int]
+    starts: Ints
+    stops: Ints
     end: int
     rejects: dict[int, str]
     skipped: int
@@ -146,21 +133,45 @@ class _Span:
     carry: Carry    #: what of a reject goes on behind `end`
 
 
-def _find(layout: Layout | None, block: bytes, mid: bool, mark: bytes) -> _Found:
-    """All heads of a block, which begins a line unless `mid`; a byte order mark belongs to the head behind it."""
-    if layout is None:
-        return _Found((), {})
-    text, shift = (block, 0) if mid else (b"\n" + block[len(mark):], 1 - len(mark))
-    rows: list[tuple[Any, ...]] = [(match.start(1) - shift, *match.groups()) for match in layout.scan.finditer(text)]
-    while rows and rows[-1][0] >= len(block):  # a layout that matches the empty line behind the end
-        rows.pop()
-    if not rows:
-        return _Found((), {})
-    names = ("", *layout.columns, *(("message",) if layout.has_message else ()))
-    starts, *columns = zip(*rows, strict=True)
-    if starts[0] == len(mark):
-        starts = (0, *starts[1:])
-    return _Found(starts, dict(zip(names, columns, strict=True)))
+def _columns(layout: Layout | None, found: Heads, span: _Span, block: bytes, carry: Carry,
+             levels: Levels) -> dict[str, Any]:
+    """The batch's columns; lines without a head and rejects have nothing in them."""
+    if layout is not None and (layout.late or layout.suffixed):
+        found = _late(layout, found, block, span, levels)
+    lines, count = span.lines, len(span.starts)
+    rows = count - lines
+    rejected = ints([number for number in span.rejects if number >= lines])
+    times = np.full(count, NO_TIME)
+    if layout and (found.times is not None or found.dates is not None):
+        times[lines:] = _times(layout, found, rows, (rejected - lines).tolist(), carry.get("ts"))
+    codes = np.zeros(count, np.int64)
+    if found.levels is not None:
+        codes[lines:] = found.levels[:rows]
+    first = Spans(block, np.zeros(count, np.int64), np.zeros(count, np.int64))
+    if found.messages is not None:
+        first.block = found.messages.block
+        first.starts[lines:], first.stops[lines:] = found.messages.starts[:rows], found.messages.stops[:rows]
+    for column in (codes, first.starts, first.stops):
+        column[rejected] = 0
+    times[rejected] = NO_TIME
+
+    def loggers() -> list[bytes | None]:
+        names: list[bytes | None] = [None] * rows if found.loggers is None else [*found.loggers[:rows]]
+        for number in rejected.tolist():
+            names[number - lines] = None
+        return [None] * lines + names
+
+    return {"times": times, "level_codes": codes, "loggers_of": loggers, "first_lines": first}
+
+
+def _last(times: Ints, before: int | None) -> int | None:
+    """The last time that is one."""
+    for start in range(len(times), 0, -1000):
+        some = times[max(0, start - 1000):start]
+        known = np.flatnonzero(some != NO_TIME)
+        if len(known):
+            return int(some[known[-1]])
+    return before
 
 
 def _skip(block: bytes, carry: Carry, first: int, safe: int) -> tuple[int, Carry]:
@@ -193,35 +204,30 @@ def _line_starts(block: bytes, start: int, stop: int) -> list[int]:
     return starts
 
 
-def _times(layout: Layout, dates: list[bytes], rejected: list[int], last_us: int | None) -> list[int | None]:
-    """The times of all records; rejects have none and do not count as the record before."""
-    assert layout.date is not None
-    if not rejected:
-        return layout.date.decode(dates, last_us)
+def _times(layout: Layout, found: Heads, rows: int, rejected: list[int], last_us: int | None) -> Ints:
+    """The times of the first `rows` records; rejects have none and do not count as the record before."""
+    if found.times is not None:
+        return found.times[:rows]
+    assert layout.date is not None and found.dates is not None
     out = set(rejected)
-    kept = [number for number in range(len(dates)) if number not in out]
-    times: list[int | None] = [None] * len(dates)
-    for number, ts_us in zip(kept, layout.date.decode([dates[number] for number in kept], last_us), strict=True):
-        times[number] = ts_us
+    kept = [number for number in range(rows) if number not in out]
+    times = np.full(rows, NO_TIME)
+    times[kept] = times_of(layout.date.decode([found.dates[number] for number in kept], last_us))
     return times
 
 
-def _late(layout: Layout, block: bytes, starts: Sequence[int], stops: Sequence[int]) -> dict[str, list[Any]]:
-    """Columns that only the whole record tells, since something is printed behind the message."""
+def _late(layout: Layout, found: Heads, block: bytes, span: _Span, levels: Levels) -> Heads:
+    """With the columns that only the whole record tells, since something is printed behind the message."""
     groups = {name: next((group for group, each in layout.fields.items() if each.converter.name == name), "")
               for name in COLUMNS} | {"date": layout.date_group}
-    columns: dict[str, list[Any]] = {name: [] for name in layout.late}
+    columns: dict[str, list[bytes]] = {name: [] for name in layout.late}
     messages: list[bytes] = []
-    for start, stop in zip(starts, stops, strict=True):
-        parts = take_apart(layout, block[start:stop])
-        messages.append((parts.message or b"").partition(b"\n")[0])
+    for text in Spans(block, span.starts[span.lines:], span.stops[span.lines:]):
+        parts = take_apart(layout, text)
+        messages.append((parts.message or b"").partition(b"\n")[0].removesuffix(b"\r"))
         for name, column in columns.items():
             column.append(parts.values.get(groups[name], b""))
-    return columns | ({"message": messages} if layout.suffixed else {})
-
-
-def _first_lines(lines: list[bytes] | None, block: bytes) -> list[bytes] | None:
-    """The messages' first lines without a line end."""
-    if lines and b"\r\n" in block:
-        return [line.removesuffix(b"\r") for line in lines]
-    return lines
+    return replace(
+        found, dates=columns.get("date", found.dates), loggers=columns.get("logger", found.loggers),
+        levels=levels.codes(columns["level"]) if "level" in columns else found.levels,
+        messages=Spans.of(messages) if layout.suffixed else found.messages)

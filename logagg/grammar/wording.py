@@ -1,7 +1,7 @@
 """A wording: one way to write an event, as one pattern for the whole line."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
@@ -47,6 +47,23 @@ def decimal_number(text: str) -> float | None:
 CONVERT: Mapping[type, Convert | None] = {int: whole_number, float: decimal_number, str: None}
 
 
+def convert_all(convert: Convert, texts: Sequence[str | None]) -> list[Value | None]:
+    """A column of numbers: at once where all of them are short and present, as nearly always, else one by one."""
+    try:
+        if convert is decimal_number:
+            decimals = [*map(float, texts)]         # type: ignore[arg-type]
+            if all(map(isfinite, decimals)):
+                return decimals                     # type: ignore[return-value]
+        elif convert is whole_number and max(map(len, texts)) <= _INT64_DIGITS:     # type: ignore[arg-type]
+            return [*map(int, texts)]               # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        pass
+    return [None if text is None else convert(text) for text in texts]
+
+
+_INT64_DIGITS = 18      # a number with no more characters fits into 64 bits
+
+
 class Slot(NamedTuple):
     """What one group of a pattern is: a field's value, or all rounds of a loop whose body has fields."""
 
@@ -85,6 +102,19 @@ class Shape:
                 else:
                     fields[name] = value
         return fields
+
+    def columns(self, matches: Sequence[re.Match[str]]) -> dict[str, Sequence[Value | None]]:
+        """The values of many matches, a column per field; None for one that is absent. The same as `fields`."""
+        if not self.names:
+            claims = [self.fields(match) for match in matches]
+            names = dict.fromkeys(name for claim in claims for name in claim)
+            return {name: [claim.get(name) for claim in claims] for name in names}
+        columns: dict[str, Sequence[Any]] = dict(zip(
+            self.names, zip(*[match.groups() for match in matches], strict=True), strict=False))
+        for name, convert in self.numbers:
+            if name in columns:
+                columns[name] = convert_all(convert, columns[name])
+        return columns
 
     def _collect(self, match: re.Match[str], found: dict[str, Value | None]) -> None:
         for number, (slot, text) in enumerate(zip(self.slots, match.groups(), strict=True), 1):

@@ -9,16 +9,18 @@ metrics that count the event show how many.
 """
 
 import json
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
+from itertools import compress
 from math import isfinite
-from operator import itemgetter
 from typing import Any
 
-from logagg.interfaces import Batch, Claims
+import numpy as np
+
+from logagg.columns import NO_TIME
+from logagg.interfaces import Batch, ClaimGroup, Claims
 from logagg.record import Partial
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.sketch import VALUE_MAX, Stat
@@ -28,7 +30,6 @@ MINUTE_US = 60_000_000
 LABEL_CHARS_MAX = 256
 SMALL_BYTES_MAX = 2048
 
-_Fields = dict[str, int | float | str]
 _Merged = dict[str, dict[str, Stat]]
 _EXACT = Context(prec=80)
 """Quotients of two numbers of 17 digits differ from a tie in their first 40 digits, if they differ at all."""
@@ -95,79 +96,77 @@ def _encoded(content: dict[str, dict[str, Any]]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _records(batch: Batch) -> Counter[tuple[int, str | None]]:
+def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     """How many records with a time there are by (minute, level); rejects are not among them."""
-    counted = _by_minute(batch.ts_us, batch.levels)
-    for i in batch.rejects:
-        ts_us = batch.ts_us[i]
-        if ts_us is not None:
-            counted[ts_us // MINUTE_US, batch.levels[i]] -= 1
-    return +counted
-
-
-def _by_minute(ts_us: Sequence[int | None], levels: Sequence[str | None]) -> Counter[tuple[int, str | None]]:
-    """Count pairs of minute and level, a run of one minute at a time, since logs are nearly sorted."""
-    times = [ts for ts in ts_us if ts is not None]
-    if len(times) < len(ts_us):
-        levels = [level for ts, level in zip(ts_us, levels, strict=True) if ts is not None]
-    counted: Counter[tuple[int, str | None]] = Counter()
-    start = 0
-    while start < len(times):
-        minute = times[start] // MINUTE_US
-        end = bisect_left(times, (minute + 1) * MINUTE_US, start)
-        run = times[start:end]
-        if run and min(run) // MINUTE_US == max(run) // MINUTE_US:
-            for level, n in Counter(levels[start:end]).items():
-                counted[minute, level] += n
-        else:                               # not sorted here
-            end = max(end, start + 1)
-            counted.update((ts // MINUTE_US, level)
-                           for ts, level in zip(times[start:end], levels[start:end], strict=True))
-        start = end
-    return counted
+    counted = batch.times != NO_TIME
+    counted[[*batch.rejects]] = False
+    pairs, counts = np.unique(
+        batch.times[counted] // MINUTE_US * len(batch.level_names) + batch.level_codes[counted], return_counts=True)
+    minutes, codes = np.divmod(pairs, len(batch.level_names))
+    return {(minute, batch.level_names[code]): n for minute, code, n in
+            zip(minutes.tolist(), codes.tolist(), counts.tolist(), strict=True)}
 
 
 def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
     """How many rejects there are by (minute, reason). One before the stream's first time counts nowhere."""
     counted: Counter[tuple[int, str]] = Counter()
-    seen, last = 0, last_ts_us
-    for i in sorted(batch.rejects):
-        last = next((ts for ts in reversed(batch.ts_us[seen:i + 1]) if ts is not None), last)
-        seen = i + 1
+    if not batch.rejects:
+        return counted
+    known = np.flatnonzero(batch.times != NO_TIME)
+    rows = sorted(batch.rejects)
+    for row, place in zip(rows, np.searchsorted(known, rows, side="right").tolist(), strict=True):
+        last = int(batch.times[known[place - 1]]) if place else last_ts_us
         if last is not None:
-            counted[last // MINUTE_US, batch.rejects[i]] += 1
+            counted[last // MINUTE_US, batch.rejects[row]] += 1
     return counted
 
 
 def _measured(batch: Batch, claims: Claims, metrics: MetricSet, app: str,
               host: str) -> dict[tuple[int, str, str], Stat]:
     """The Stats of claimed events by (minute, metric, labels)."""
-    measures: dict[str, list[_Measure]] = {}
     found: dict[tuple[int, str, str], Stat] = {}
-    for (minute, event), group in _groups(batch, claims, metrics).items():
-        if event not in measures:
-            known = {"app": app, "host": host, "event": event}
-            measures[event] = [_Measure(metric, known) for metric in metrics.by_event(event)]
-        for measure in measures[event]:
-            for labels, stat in measure.stats(group):
-                place = (minute, measure.metric.name, labels)
+    for group in claims.groups:
+        measures = metrics.by_event(group.event)
+        if not measures:
+            continue
+        known = {"app": app, "host": host, "event": group.event}
+        rows = _Rows(batch, group)
+        for metric in measures:
+            for minute, labels, stat in _Measure(metric, known).stats(rows):
+                place = (minute, metric.name, labels)
                 found[place] = found[place].merge(stat) if place in found else stat
     return found
 
 
-def _groups(batch: Batch, claims: Claims, metrics: MetricSet) -> dict[tuple[int, str], list[_Fields]]:
-    """The fields, and the level where it is a label, of all claimed events that have a time, by (minute, event)."""
-    ts_us = batch.ts_us
-    levelled = {event for event in set(claims.names)
-                if any("level" in metric.labels for metric in metrics.by_event(event))}
-    groups: dict[tuple[int, str], list[_Fields]] = defaultdict(list)
-    for row, event, fields in zip(claims.rows, claims.names, claims.fields, strict=True):
-        ts = ts_us[row]
-        if ts is not None:
-            if event in levelled:
-                fields = {**fields, "level": batch.levels[row] or ""}
-            groups[ts // MINUTE_US, event].append(fields)
-    return groups
+class _Rows:
+    """The claims of a group that have a time, as columns: their minutes, fields and levels."""
+
+    def __init__(self, batch: Batch, group: ClaimGroup) -> None:
+        times = batch.times[group.rows]
+        self._timed = times != NO_TIME
+        self._all = bool(self._timed.all())
+        self._batch, self._group = batch, group
+        self.minutes = (times if self._all else times[self._timed]) // MINUTE_US
+
+    def tuples(self, labels: tuple[str, ...], field: str | None) -> Counter[tuple[Any, ...]]:
+        """How often each tuple of minute, labels and field occurs; None where a field is missing."""
+        columns = [self._levels() if name == "level" else self._column(name) for name in labels]
+        columns += [self._column(field)] if field is not None else []
+        if columns:
+            return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+        minutes, counts = np.unique(self.minutes, return_counts=True)
+        return Counter(dict(zip(zip(minutes.tolist(), strict=True), counts.tolist(), strict=True)))
+
+    def _levels(self) -> Iterable[object]:
+        """The records' own levels, even where the event has such a field."""
+        names, codes = self._batch.level_names, self._batch.level_codes[self._group.rows]
+        return [names[code] or "" for code in (codes if self._all else codes[self._timed]).tolist()]
+
+    def _column(self, name: str) -> Iterable[object]:
+        column = self._group.columns.get(name)
+        if column is None:
+            return [None] * len(self.minutes)
+        return column if self._all else compress(column, self._timed.tolist())
 
 
 class _Measure:
@@ -178,46 +177,34 @@ class _Measure:
     """
 
     def __init__(self, metric: Metric, known: dict[str, str]) -> None:
-        self.metric = metric
+        self._metric = metric
         self._known = known
         self._names = tuple(name for name in metric.labels if name not in known)
-        self._steps = to_steps(metric.step)
         self._written: dict[tuple[Any, ...], str] = {}
 
-    def stats(self, group: list[_Fields]) -> Iterator[tuple[str, Stat]]:
-        """(labels, Stat) for the events of one group."""
-        if self.metric.field is None:
-            for values, n in _tuples(group, self._names).items():
-                yield self._labels(values), Stat(n)
+    def stats(self, rows: _Rows) -> Iterator[tuple[int, str, Stat]]:
+        """(minute, labels, Stat) for the events of one group."""
+        if self._metric.field is None:
+            for (minute, *keys), n in rows.tuples(self._names, None).items():
+                yield minute, self._labels(tuple(keys)), Stat(n)
             return
+        steps_of = to_steps(self._metric.step)
         distributions: dict[tuple[Any, ...], dict[int, int]] = defaultdict(dict)
-        for (*keys, measured), n in _tuples(group, (*self._names, self.metric.field)).items():
-            steps = self._steps(measured)
+        for (*keys, measured), n in rows.tuples(self._names, self._metric.field).items():
+            steps = steps_of(measured)
             if steps is not None:
                 counted = distributions[tuple(keys)]
                 counted[steps] = counted.get(steps, 0) + n
-        for labels, counted in distributions.items():
-            yield self._labels(labels), Stat.counted(counted)
+        for (minute, *keys), counted in distributions.items():
+            yield minute, self._labels(tuple(keys)), Stat.counted(counted)
 
     def _labels(self, values: tuple[Any, ...]) -> str:
         written = self._written.get(values)
         if written is None:
             texts = {**dict(zip(self._names, map(label_text, values), strict=True)), **self._known}
-            written = labels_json({name: texts[name] for name in self.metric.labels})
+            written = labels_json({name: texts[name] for name in self._metric.labels})
             self._written[values] = written
         return written
-
-
-def _tuples(group: list[_Fields], names: tuple[str, ...]) -> Mapping[tuple[Any, ...], int]:
-    """How often each tuple of the named fields occurs; None where a field is missing."""
-    if not names:
-        return {(): len(group)}
-    try:
-        if len(names) == 1:
-            return Counter(zip(map(itemgetter(*names), group)))
-        return Counter(map(itemgetter(*names), group))
-    except KeyError:
-        return Counter(tuple(map(fields.get, names)) for fields in group)
 
 
 def merge_partials(datas: Iterable[bytes]) -> _Merged:

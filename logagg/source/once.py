@@ -5,7 +5,7 @@ import os
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from logagg.clock import Clock, SystemClock
@@ -18,6 +18,7 @@ from logagg.source.follow import BLOCK_BYTES, Follower, State
 from logagg.source.notice import Notices
 from logagg.source.observe import note_found
 from logagg.source.recognise import Holders, recognise, remember
+from logagg.source.share import shares
 from logagg.source.tail import BUFFER_BYTES_MAX, Commits
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,15 @@ class Once:
     copies: list[str] = field(default_factory=list)     #: they hold nothing that their streams had not
     waiting: list[str] = field(default_factory=list)    #: too short to tell from another log's beginning: not read
     errors: list[SourceError] = field(default_factory=list)
+    failed: set[tuple[str, str]] = field(default_factory=set)   #: app and host of sources with errors
+
+    def add(self, other: "Once") -> None:
+        """What came of reading other files."""
+        self.paths += other.paths
+        self.copies += other.copies
+        self.waiting += other.waiting
+        self.errors += other.errors
+        self.failed |= other.failed
 
 
 def read_once(
@@ -49,56 +59,97 @@ def read_once(
     rng: random.Random | None = None,
     block_bytes: int = BLOCK_BYTES,
     patience_s: float = PATIENCE_S,
+    observed: bool = True,
 ) -> Once:
-    """Read all files of the sources in the order of their names, and write down that they were read.
+    """Read all files of the sources in the order of their names, and write down that they were read (`observed`).
 
     Several files are read side by side, so that small ones share a commit; files that may be the same stream are not.
     A file that cannot be read stops no other. Raises StoreUnavailable when the store stays out of reach for
     `patience_s`; what was committed until then is kept, and the same call again continues there.
     """
-    return _Run(sources, store, ingest, progress, clock or SystemClock(), rng or random.Random(), block_bytes,
-                patience_s).run()
+    run = _Run(store, ingest, progress, clock or SystemClock(), rng or random.Random(), block_bytes, patience_s)
+    return run.run(sources, observed=observed)
+
+
+def read_shares(
+    sources: Sequence[FileSource],
+    store: Store,
+    count: int,
+    read: Callable[[Sequence[Sequence[FileSource]]], Iterable[Once]],
+    *,
+    clock: Clock | None = None,
+) -> Once:
+    """The same, where `read` reads all of several shares of the files, elsewhere and without writing it down."""
+    clock = clock or SystemClock()
+    began_us, result = clock.now_us(), Once()
+    found = {source: _find(source, result) for source in sources}
+    for part in read(shares([(source, path) for source, paths in found.items() for path in paths], count)):
+        result.add(part)
+    result.copies.sort()
+    result.waiting.sort()
+    note_read(store, began_us, {source: len(paths) for source, paths in found.items()}, result.failed)
+    return result
+
+
+def note_read(store: Store, began_us: int, counts: Mapping[FileSource, int], failed: set[tuple[str, str]]) -> None:
+    """Note that the sources had been read to their ends as of the beginning; not those with errors."""
+    totals: dict[tuple[str, str], int] = {}
+    for source, count in counts.items():
+        totals[source.app, source.host] = totals.get((source.app, source.host), 0) + count
+    for (app, host), paths in totals.items():
+        known = store.document("observation", f"{app}@{host}")
+        if (app, host) not in failed and (known is None or known[1]["at_us"] < began_us):
+            store.put_document("observation", f"{app}@{host}", None, {"at_us": began_us, "paths": paths})
+
+
+def _find(source: FileSource, result: Once) -> tuple[str, ...]:
+    found = discover(source.paths, source.exclude)
+    for problem in found.problems:
+        _fail(source, SourceError(problem), result)
+    return found.paths
+
+
+def _fail(source: FileSource, error: SourceError, result: Once) -> None:
+    log.warning("%s", error)
+    result.failed.add((source.app, source.host))
+    result.errors.append(error)
 
 
 class _Run:
     """One call of `read_once`."""
 
-    def __init__(self, sources: Sequence[FileSource], store: Store, ingest: Commits, progress: Progress | None,
-                 clock: Clock, rng: random.Random, block_bytes: int, patience_s: float) -> None:
-        self._sources, self._store, self._ingest, self._clock = sources, store, ingest, clock
+    def __init__(self, store: Store, ingest: Commits, progress: Progress | None, clock: Clock, rng: random.Random,
+                 block_bytes: int, patience_s: float) -> None:
+        self._store, self._ingest, self._clock = store, ingest, clock
         self._progress, self._block_bytes, self._patience_s = progress, block_bytes, patience_s
         self._backoff = Backoff(rng)
         self._result = Once()
-        self._failed: set[FileSource] = set()
         self._queue: deque[tuple[FileSource, str]] = deque()
         self._active: list[Follower] = []
         self._done_bytes = 0
         self._all_bytes = 0
 
-    def run(self) -> Once:
+    def run(self, sources: Sequence[FileSource], *, observed: bool) -> Once:
         began_us = self._clock.now_us()
-        counts = {source: self._find(source) for source in self._sources}
+        counts = {source: self._find(source) for source in sources}
         try:
             while self._queue or self._active:
                 self._patiently(self._round)
         finally:
             for follower in self._active:
                 follower.close()
-        self._patiently(lambda: self._observe(began_us, counts))
+        if observed:
+            self._patiently(lambda: note_read(self._store, began_us, counts, self._result.failed))
         return self._result
 
     def _find(self, source: FileSource) -> int:
-        found = discover(source.paths, source.exclude)
-        for problem in found.problems:
-            self._fail(source, SourceError(problem))
-        self._queue.extend((source, path) for path in found.paths)
-        self._all_bytes += sum(map(_disk_bytes, found.paths))
-        return len(found.paths)
+        paths = _find(source, self._result)
+        self._queue.extend((source, path) for path in paths)
+        self._all_bytes += sum(map(_disk_bytes, paths))
+        return len(paths)
 
     def _fail(self, source: FileSource, error: SourceError) -> None:
-        log.warning("%s", error)
-        self._failed.add(source)
-        self._result.errors.append(error)
+        _fail(source, error, self._result)
 
     def _patiently(self, work: Callable[[], None]) -> None:
         """Do `work` until the store plays along. It can be done again at any point: positions move after commits."""
@@ -199,17 +250,6 @@ class _Run:
             self._result.waiting.append(follower.path)
         if follower.file is not None and (damage := follower.file.damage()):
             self._fail(follower.source, SourceError(damage))
-
-    def _observe(self, began_us: int, counts: dict[FileSource, int]) -> None:
-        """Note that the sources had been read to their ends as of the beginning; not those with errors."""
-        failed = {(source.app, source.host) for source in self._failed}
-        totals: dict[tuple[str, str], int] = {}
-        for source, count in counts.items():
-            totals[source.app, source.host] = totals.get((source.app, source.host), 0) + count
-        for (app, host), paths in totals.items():
-            known = self._store.document("observation", f"{app}@{host}")
-            if (app, host) not in failed and (known is None or known[1]["at_us"] < began_us):
-                self._store.put_document("observation", f"{app}@{host}", None, {"at_us": began_us, "paths": paths})
 
 
 def _is_finished(follower: Follower) -> bool:

@@ -22,6 +22,8 @@ _Place = tuple[str, int]
 class MemoryStore:
     """interfaces.Store over dictionaries."""
 
+    remote = False
+
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._committed_us: dict[_Place, int] = {}          # chunks and events; what has no time expires by it

@@ -37,6 +37,8 @@ Encoded = list[RawBSONDocument]
 class MongoStore:
     """`interfaces.Store` in the database that the URL names."""
 
+    remote = True
+
     def __init__(self, url: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._server = MongoServer(url, self._clock, read_only=read_only)

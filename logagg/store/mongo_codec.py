@@ -21,52 +21,57 @@ Document = dict[str, Any]
 
 #: keys of an event's body that are stored as fields of the same name; `ts`, `level` and `event` have their own rule
 BODY_FIELDS = frozenset(("logger", "thread", "message", "mdc", "ndc", "marker", "exception", "fields", "extra"))
-_BODY_KEYS = BODY_FIELDS | {"ts", "level", "event"}
+_OWN_KEYS = frozenset(("level", "event"))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def document_of_event(event: Event, now_us: int) -> RawBSONDocument:
     """The event as BSON; `now_us` is kept for an event without a time, which expires by it."""
+    body = event.body
+    document = _head(event, now_us)
     try:
-        if _is_plain_body(event):
-            return RawBSONDocument(encode(_document(event, event.body, now_us)))
+        for key, value in body.items():
+            if key in BODY_FIELDS:
+                if type(value) not in _SCALARS and not is_plain(value):
+                    break
+                document[key] = value
+            elif key == "ts" and type(value) is str:
+                document["ts_text"] = value
+            elif key not in _OWN_KEYS or value is None:
+                break
+        else:
+            if body.get("level") == event.level and body.get("event") == event.event:
+                return RawBSONDocument(encode(document))
     except (UnicodeEncodeError, OverflowError, InvalidDocument):
         pass
-    document = _document(event, {key: clean(value) for key, value in event.body.items() if key in _BODY_KEYS}, now_us)
+    return _document_of_odd(event, now_us)
+
+
+def _document_of_odd(event: Event, now_us: int) -> RawBSONDocument:
+    """An event whose document's fields alone could not tell its texts or its body again."""
+    stream = to_column(event.stream)
+    document = _head(event, now_us) | {"_id": {"stream": stream, "offset": event.offset}, "stream": stream}
+    for key, value in (("level", event.level), ("event", event.event)):
+        if value is not None:
+            document[key] = to_column(value)
+    for key, value in event.body.items():
+        if key in BODY_FIELDS or key == "ts":
+            document["ts_text" if key == "ts" else key] = clean(value)
     return RawBSONDocument(encode({**document, "body_json": to_json(event.body)}))
 
 
-def _is_plain_body(event: Event) -> bool:
-    """Whether the body can be told again from the document's fields alone."""
-    body = event.body
-    for key, value in body.items():
-        if key not in _BODY_KEYS or (type(value) not in _SCALARS and not is_plain(value)):
-            return False
-    return (_agree(body, "level", event.level) and _agree(body, "event", event.event)
-            and isinstance(body.get("ts", ""), str))
-
-
-def _agree(body: Mapping[str, Any], key: str, value: str | None) -> bool:
-    """Whether the body's key says the same as the event's own attribute: None is a missing key."""
-    return key not in body if value is None else body.get(key) == value
-
-
-def _document(event: Event, body: Mapping[str, Any], now_us: int) -> Document:
-    stream = to_column(event.stream)
-    document: Document = {"_id": {"stream": stream, "offset": event.offset}, "stream": stream, "offset": event.offset}
-    if event.ts_us is None:
-        document |= {"ts_us": -1, "committed_us": now_us}
+def _head(event: Event, now_us: int) -> Document:
+    """The document without the body's own fields."""
+    stream, offset, ts_us = event.stream, event.offset, event.ts_us
+    document: Document = {"_id": {"stream": stream, "offset": offset}, "stream": stream, "offset": offset}
+    if ts_us is None:
+        document["ts_us"], document["committed_us"] = -1, now_us
     else:                                         # Int64: a constant type, whatever the number
-        document |= {"ts": DatetimeMS(event.ts_us // 1000), "ts_us": Int64(event.ts_us)}
-    if "ts" in body:
-        document["ts_text"] = body["ts"]
+        document["ts"], document["ts_us"] = DatetimeMS(ts_us // 1000), Int64(ts_us)
     if event.level is not None:
-        document["level"] = to_column(event.level)
+        document["level"] = event.level
     if event.event is not None:
-        document["event"] = to_column(event.event)
-    for key, value in body.items():
-        if key in BODY_FIELDS:
-            document[key] = value
+        document["event"] = event.event
     return document
 
 

@@ -18,17 +18,19 @@ from logagg.record import Bucket, BucketKey, Chunk, Counts, Event, Mark, Partial
 from logagg.store import sqlite_read as read
 from logagg.store.checks import check_replace, check_steps, counts_change, decide_commits, dirty_minutes
 from logagg.store.codec import counts_to_list, from_column, from_json, to_column, to_json
+from logagg.store.sqlite_events import INSERT as INSERT_EVENT
+from logagg.store.sqlite_events import Row, event_rows
 from logagg.store.sqlite_file import SqliteFile
 
 CHUNKS_PER_EXPIRY = 200             # with up to 4 MiB each
 EVENTS_PER_EXPIRY = 5000
 BUCKETS_PER_EXPIRY = 2000
 
-EventRow = tuple[Any, ...]
-
 
 class SqliteStore:
     """`interfaces.Store` in the file at `path`."""
+
+    remote = False
 
     def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -164,12 +166,6 @@ class SqliteStore:
         self._file.close()
 
 
-def event_rows(events: Iterable[Event], now_us: int) -> list[EventRow]:
-    """The columns of `events` but for the stream's number; made before the transaction, which other writers await."""
-    return [(event.offset, -1 if event.ts_us is None else event.ts_us, to_column(event.level), to_column(event.event),
-             to_json(event.body), now_us if event.ts_us is None else None) for event in events]
-
-
 def _stored_stream(db: sqlite3.Connection, id: str) -> tuple[int | None, Stream | None]:
     row = db.execute(f"SELECT {read.STREAM_COLUMNS}, no FROM streams WHERE id = ?", (to_column(id),)).fetchone()
     return (row[-1], read.stream_of(row)) if row else (None, None)
@@ -192,7 +188,7 @@ def _write_stream(db: sqlite3.Connection, no: int | None, stream: Stream) -> int
 
 
 def _write_new_chunks(db: sqlite3.Connection, no: int, stored: Stream | None, chunks: Sequence[Chunk],
-                      prepared: Sequence[list[EventRow]], now_us: int) -> None:
+                      prepared: Sequence[list[Row]], now_us: int) -> None:
     """Append the chunks; the open one that they replace goes first and leaves its dirty minutes to the first."""
     dirty: Iterable[int] = ()
     revision = 1
@@ -207,7 +203,7 @@ def _write_new_chunks(db: sqlite3.Connection, no: int, stored: Stream | None, ch
         dirty, revision = (), 1
 
 
-def _insert_chunk(db: sqlite3.Connection, no: int, chunk: Chunk, events: list[EventRow], dirty: Iterable[int],
+def _insert_chunk(db: sqlite3.Connection, no: int, chunk: Chunk, events: list[Row], dirty: Iterable[int],
                   now_us: int) -> None:
     age_us = now_us if chunk.ts_to_us is None else chunk.ts_to_us
     inserted = db.execute('INSERT INTO chunks (stream, start, "end", revision, open, gone, ts_from_us, ts_to_us,'
@@ -217,7 +213,7 @@ def _insert_chunk(db: sqlite3.Connection, no: int, chunk: Chunk, events: list[Ev
                            to_json(chunk.carry)))
     if chunk.raw:
         db.execute("INSERT INTO raw VALUES (?, ?)", (inserted.lastrowid, chunk.raw))
-    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", ((no, *row) for row in events))
+    db.executemany(INSERT_EVENT, ((no, *row) for row in events))
     db.executemany("INSERT INTO partials VALUES (?, ?, ?, ?)",
                    ((no, chunk.start, partial.minute, partial.data) for partial in chunk.partials))
     minutes = dirty_minutes(dirty, (partial.minute for partial in chunk.partials))

@@ -11,12 +11,13 @@ from typing import Any
 
 from logagg.record import Bucket, BucketKey, Chunk, Event, Partial, Stream
 from logagg.store.codec import counts_from_list, from_column, from_json, to_column
+from logagg.store.sqlite_events import COLUMNS as EVENT_COLUMNS
+from logagg.store.sqlite_events import event_of
 from logagg.store.sqlite_file import SqliteFile
 
 STREAM_COLUMNS = ('id, host, app, path, first_line, n, revision, "end", resume, carry, head, windows, end_window,'
                   " counts, open_counts, dropped, last_ts_us")
 CHUNK_COLUMNS = 'no, start, "end", revision, open, gone, ts_from_us, ts_to_us, counts, carry'
-EVENT_COLUMNS = '"offset", ts_us, level, event, body, committed_us'
 
 CHUNKS_PER_PAGE = 16                # up to 4 MiB each
 EVENTS_PER_PAGE = 1000
@@ -41,12 +42,6 @@ def chunk_of(stream: str, row: Row, raw: bytes = b"") -> Chunk:
     """A row of CHUNK_COLUMNS, without its parts."""
     return Chunk(stream, row[1], row[2], raw, from_json(row[9]), bool(row[4]), from_column(row[5]), row[6], row[7],
                  counts_from_list(from_json(row[8])), revision=row[3])
-
-
-def event_of(stream: str, row: Row) -> Event:
-    """A row of EVENT_COLUMNS."""
-    return Event(stream, row[0], None if row[5] is not None else row[1], from_column(row[2]), from_column(row[3]),
-                 from_json(row[4]))
 
 
 def read_chunks(file: SqliteFile, stream: str | None, from_us: int | None, to_us: int | None, start: int | None,

@@ -50,6 +50,15 @@ CREATE TABLE rollups (bucket INTEGER NOT NULL, labels TEXT NOT NULL, stat BLOB N
 CREATE TABLE documents (kind TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (kind, key)) WITHOUT ROWID;
 """,
+    # An event's body in columns (sqlite_events.py); what was written before stays as it is, whole in `body`.
+    2: """
+ALTER TABLE events ADD COLUMN ts_digits INTEGER;
+ALTER TABLE events ADD COLUMN logger TEXT;
+ALTER TABLE events ADD COLUMN thread TEXT;
+ALTER TABLE events ADD COLUMN message TEXT;
+ALTER TABLE events ADD COLUMN exception TEXT;
+ALTER TABLE events ADD COLUMN fields TEXT;
+""",
 }
 
 

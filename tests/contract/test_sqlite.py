@@ -1,5 +1,6 @@
 """What is SQLite's own: durability at a kill -9, foreign and newer files, rights, a full disk, short transactions."""
 
+import json
 import os
 import random
 import sqlite3
@@ -17,7 +18,7 @@ import pytest
 from logagg.clock import StepClock
 from logagg.errors import StoreError, StoreUnavailable, StoreVersionError
 from logagg.interfaces import Store
-from logagg.record import Bucket, BucketKey
+from logagg.record import Bucket, BucketKey, Event
 from logagg.store import open_store, sqlite_path, sqlite_read, sqlite_schema
 from logagg.store.sqlite import SqliteStore
 from tests.contract.making import (
@@ -28,6 +29,7 @@ from tests.contract.making import (
     assert_whole,
     chunk,
     commit,
+    event,
     everything,
     stored,
     stream,
@@ -245,8 +247,39 @@ class TestVersion:
             db.execute(f"PRAGMA user_version = {max(sqlite_schema.MIGRATIONS) + 1}")
         db.close()
         for read_only in (False, True):
-            with pytest.raises(StoreVersionError, match=r"schema version 2, written by a newer logagg.*up to 1"):
+            with pytest.raises(StoreVersionError, match=r"schema version 3, written by a newer logagg.*up to 2"):
                 SqliteStore(str(path), read_only=read_only)
+
+    def test_events_of_schema_1_are_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Bodies that the first schema kept as JSON are read as they were, beside new ones."""
+        events = [event("s1", offset, logger="a.B", fields={"n": offset}, mdc={"k": "v"}) for offset in (0, 10)]
+        new = SqliteStore(str(path))
+        state = commit(new, stream(), chunk("s1", 0, 10, events=(events[0],)))
+        new.close()
+        with sqlite3.connect(path) as db:
+            for column in ("ts_digits", "logger", "thread", "message", "exception", "fields"):
+                db.execute(f"ALTER TABLE events DROP COLUMN {column}")
+            db.execute("UPDATE events SET body = ?", (json.dumps(events[0].body),))
+            db.execute("PRAGMA user_version = 1")
+        db.close()
+        store = SqliteStore(str(path))
+        commit(store, state, chunk("s1", 10, 20, events=(events[1],)))
+        assert list(store.events()) == events
+        assert [row[0] for row in store._file._writer.execute("SELECT message FROM events")] == [None, "at 10"]
+        store.close()
+
+    @pytest.mark.parametrize("body", [
+        {}, {"ts": "2023-11-14T22:13:20Z"}, {"ts": "2023-11-14T22:13:00.000000Z"},
+        {"ts": "2023-11-14T22:13:00.0000000Z"}, {"ts": "2023-11-14T22:13:01.000Z"}, {"ts": None}, {"ts": 5},
+        {"level": None}, {"level": "INFO"}, {"level": "WARN"}, {"event": "x", "level": "INFO"}, {"logger": None},
+        {"logger": 5}, {"thread": "\ud800"}, {"message": "a\0b"}, {"fields": None}, {"fields": []}, {"fields": {}},
+        {"fields": {"n": 1 << 70}}, {"exception": "", "extra": {"a": "b"}}, {"unknown": [1, None]}])
+    def test_odd_bodies(self, sqlite_store: SqliteStore, body: dict[str, Any]) -> None:
+        """Whatever a body holds, agreeing with its row or not, comes back equal."""
+        events = (Event("s1", 0, T0_US, "INFO", "x", body), Event("s1", 1, None, None, None, body),
+                  Event("s1", 2, T0_US, "INFO", "x", {"level": "INFO", "event": "x", **body}))
+        commit(sqlite_store, stream(), chunk("s1", 0, 10, events=events))
+        assert sorted(sqlite_store.events(), key=lambda found: found.offset) == list(events)
 
     def test_an_older_store_is_migrated(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A newer program migrates an older store, with its content, once, also when several open it at once."""
@@ -254,7 +287,7 @@ class TestVersion:
         commit(old, stream(), chunk("s1", 0, 10))
         before = everything(old)
         old.close()
-        newer = {**sqlite_schema.MIGRATIONS, 2: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
+        newer = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", newer)
         monkeypatch.setattr("logagg.store.sqlite_file.MIGRATIONS", newer)
         with pytest.raises(StoreError, match="written by an older logagg"):
@@ -268,7 +301,7 @@ class TestVersion:
         assert len(stores) == 3
         assert everything(stores[0]) == before
         assert stores[0]._file._writer.execute("SELECT text FROM notes").fetchall() == [("a;b",)]
-        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (2,)
+        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (3,)
         for store in stores:
             store.close()
 
@@ -276,7 +309,7 @@ class TestVersion:
         """A migration that fails half-way leaves the store as it was, for the older program."""
         SqliteStore(str(path)).close()
         with monkeypatch.context() as patch:
-            broken = {**sqlite_schema.MIGRATIONS, 2: "CREATE TABLE a (x);\nNONSENSE;\n"}
+            broken = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE a (x);\nNONSENSE;\n"}
             patch.setattr(sqlite_schema, "MIGRATIONS", broken)
             with pytest.raises(StoreError, match="NONSENSE"):
                 SqliteStore(str(path))

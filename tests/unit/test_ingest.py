@@ -1,10 +1,13 @@
 """Segments to commits: trimming, gaps, open chunks, lost races, and a reader that breaks."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from logagg.errors import StoreUnavailable
+from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
 from logagg.interfaces import Batch, Claims, Committed
@@ -25,11 +28,7 @@ class NoClaims:
     """A classifier that knows no event."""
 
     def claim(self, first_lines: Sequence[bytes]) -> Claims:
-        return self
-
-    rows: Sequence[int] = ()
-    names: Sequence[str] = ()
-    fields: Sequence[dict[str, int | float | str]] = ()
+        return EventClaims()
 
 
 def pipeline(**options: object) -> Pipeline:
@@ -264,3 +263,80 @@ def test_reader_that_breaks(store: MemoryStore, stream: Stream) -> None:
     [event] = store.events()
     assert event.body["fields"] == {"reason": "parser_failed"}
     assert decompress(next(iter(store.chunks())).raw) == data
+
+
+class Server(MemoryStore):
+    """A store whose commits are another's work; `before` is done at the beginning of each."""
+
+    remote = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[int], None] = lambda number: None
+        self.commits = 0
+
+    def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+        self.commits += 1
+        self.before(self.commits)
+        return super().commit(commits)
+
+
+PIECES = b"x\n" * (3 * PIECE_LINES_MAX + 5)
+
+
+def test_reading_goes_on_while_a_server_commits() -> None:
+    """A piece is committed while the next is read: the first commit here ends only when the second piece is read."""
+    server = Server()
+    stream = new_stream("app", "host", "/logs/a.log", b"x", 0)
+    read = threading.Semaphore(0)
+
+    class Telling(LayoutReader):
+        def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
+            read.release()
+            return super().read(block, base, carry, final=final)
+
+    waited: list[bool] = []
+    server.before = lambda number: waited.append(number > 1 or (read.acquire(timeout=30) and read.acquire(timeout=30)))
+    one = replace(pipeline(), reader=Telling(LAYOUT))
+    outcome = offer(Ingest(server, lambda stream: one), stream, 0, PIECES, flush=True)
+    assert (outcome.stream.end, waited) == (len(PIECES), [True] * 4)
+    assert outcome.stream == server.streams()[0]
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 4])
+def test_another_writer_comes_before_a_commit_that_is_under_way(moment: int) -> None:
+    """What was read behind a piece that the store refuses is thrown away: nothing is there twice, nothing missing."""
+    server, plain = Server(), pipeline()
+    stream = new_stream("app", "host", "/logs/a.log", b"x", 0)
+
+    def overtake(number: int) -> None:
+        if number == moment:
+            server.before = lambda number: None
+            [known] = server.streams() or [stream]
+            rest = PIECES[known.resume : known.resume + 3000]
+            offer(Ingest(server, lambda stream: plain), known, known.resume, rest)
+
+    server.before = overtake
+    outcome = offer(Ingest(server, lambda stream: plain), stream, 0, PIECES, flush=True)
+    assert outcome.stream.end == len(PIECES)
+    assert [event.offset for event in server.events()] == list(range(0, len(PIECES), 2))
+    assert b"".join(decompress(chunk.raw) for chunk in server.chunks()) == PIECES
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 4])
+def test_a_server_that_fails_while_more_is_read(moment: int) -> None:
+    """The error is told, nothing is left under way, and the same segment offered again ends in the same state."""
+    server = Server()
+    stream = new_stream("app", "host", "/logs/a.log", b"x", 0)
+
+    def fail(number: int) -> None:
+        if number == moment:
+            raise StoreUnavailable("gone")
+
+    server.before = fail
+    ingest = Ingest(server, lambda stream: pipeline())
+    with pytest.raises(StoreUnavailable):
+        offer(ingest, stream, 0, PIECES, flush=True)
+    assert server.commits == moment
+    offer(ingest, stream, 0, PIECES, flush=True)
+    assert [event.offset for event in server.events()] == list(range(0, len(PIECES), 2))

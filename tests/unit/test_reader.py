@@ -6,6 +6,8 @@ import pytest
 
 from logagg.errors import GrammarError
 from logagg.grammar.body import body
+from logagg.grammar.compiler import Layout
+from logagg.grammar.decode import Decoder, take_apart
 from logagg.grammar.reader import PARTIAL_LINE_BYTES_MAX, LayoutReader
 from logagg.record import Record
 
@@ -239,3 +241,23 @@ def test_a_bad_layout_is_refused_when_the_reader_is_made() -> None:
             LayoutReader(**options)  # type: ignore[arg-type]
     with pytest.raises(GrammarError, match=r"^unknown time zone 'Mars/Base'; expected an IANA name"):
         LayoutReader("%m%n", timezone="Mars/Base")
+
+
+def test_one_line_records_take_the_short_way_to_the_same_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a record of one line holds does not depend on whether it was taken apart with care or at once."""
+    block = b"\xef\xbb\xbf" + line("one") + line("two", 1, "WARN ")[:-1] + b"\r\n" + line("java.lang.Error: x", 2)
+    block += line("a") + b"java.io.IOException: y\n\tat a.B.c(B.java:1)\n" + line("") + line("café…\x00")[:-1]
+    short = read_all(PLAIN, block, 0)
+    assert [record.level for record in short] == ["INFO", "WARN", "INFO", "INFO", "INFO", "INFO"]
+    taken: list[bytes] = []
+    monkeypatch.setattr("logagg.grammar.decode.take_apart",
+                        lambda layout, text: taken.append(text) or take_apart(layout, text))
+    assert read_all(PLAIN, block, 0) == short and len(taken) == 2      # behind the mark, and with a stack trace
+    monkeypatch.setattr("logagg.grammar.batch.decoder_of", careful)
+    assert read_all(PLAIN, block, 0) == short and len(taken) == 8
+
+
+def careful(layout: Layout) -> Decoder:
+    decoder = Decoder(layout)
+    decoder._is_plain = False
+    return decoder

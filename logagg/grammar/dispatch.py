@@ -1,0 +1,149 @@
+"""Which wordings to try on which lines, by the bytes that they begin with; and the lines as a matcher reads them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logagg.columns import Ints, Spans, ints, low_bytes, windows
+from logagg.grammar.claims import EventGroup
+from logagg.grammar.earley import LarkWording
+from logagg.grammar.wording import Fields, Wording
+
+AnyWording = Wording | LarkWording
+Tries = Iterator[tuple[Ints, tuple[AnyWording, ...]]]
+
+_KEY_BYTES = 3  # shorter literal texts at the start tell too little: such wordings are tried on every line
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """Wordings by the first `key_bytes` of their lines: `choices[by_key[key]]`, or `choices[0]` for other lines."""
+
+    key_bytes: int
+    by_key: dict[bytes, int]
+    choices: tuple[tuple[AnyWording, ...], ...]
+
+
+def _keyed(wordings: Sequence[AnyWording], least: int, most: int) -> _Keyed:
+    """Tell wordings apart by as many bytes as all have whose literal start has at least `least`, at most `most`."""
+    long = [one for one in wordings if min(map(len, one.prefixes)) >= least]
+    key_bytes = min([most, *(len(prefix) for one in long for prefix in one.prefixes)])
+    cut = [{prefix[:key_bytes] for prefix in one.prefixes} if one in long else None for one in wordings]
+    keys = sorted({key for some in cut if some for key in some})
+    choices = [tuple(one for one, some in zip(wordings, cut, strict=True) if some is None or key in some)
+               for key in (None, *keys)]
+    return _Keyed(key_bytes, {key: number for number, key in enumerate(keys, 1)}, tuple(choices))
+
+
+class Dispatch:
+    """Two steps: by at most eight bytes that nearly all wordings have, for all lines at once; then by those that tell
+    apart what begins alike, line by line."""
+
+    def __init__(self, wordings: Sequence[AnyWording]) -> None:
+        first = _keyed(wordings, _KEY_BYTES, 8)
+        keys = {int.from_bytes(key, "little"): number for key, number in first.by_key.items()}
+        self._mask = low_bytes(np.array([first.key_bytes]))
+        self._keys = np.array(sorted(keys), np.uint64)
+        self._others = first.choices[0]
+        self._seconds = [_keyed(first.choices[keys[key]], first.key_bytes + 4, 1 << 16) for key in sorted(keys)]
+
+    def tries(self, lines: Spans) -> Tries:
+        """Each line's number at most once, with what to try on it, in turn."""
+        if not len(self._keys):
+            yield np.arange(len(lines)), self._others
+            return
+        begin = windows(lines.block, lines.starts) & self._mask
+        places = np.minimum(np.searchsorted(self._keys, begin), len(self._keys) - 1)
+        known = self._keys[places] == begin
+        if self._others:
+            yield np.flatnonzero(~known), self._others
+        rows = np.flatnonzero(known)
+        for place, some in _parted(rows, places[rows]):
+            yield from _tries(self._seconds[place], lines, some)
+
+
+def _tries(second: _Keyed, lines: Spans, rows: Ints) -> Tries:
+    if len(second.choices) == 1 or (len(second.choices) == 2 and second.choices[0] == second.choices[1]):
+        yield rows, second.choices[-1]
+        return
+    block, size, number = lines.block, second.key_bytes, second.by_key.get
+    numbers = np.array([number(block[start:start + size], 0) for start in lines.starts[rows].tolist()])
+    for choice, some in _parted(rows, numbers):
+        if second.choices[choice]:
+            yield some, second.choices[choice]
+
+
+def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
+    """The rows of each number, in their order."""
+    order = np.argsort(numbers, kind="stable")
+    sorted_numbers = numbers[order]
+    borders = np.flatnonzero(np.diff(sorted_numbers)) + 1
+    for some in np.split(order, borders):
+        if len(some):
+            yield int(numbers[some[0]]), rows[some]
+
+
+class Texts:
+    """Lines as text. What is ASCII is matched where it stands; other lines are decoded one by one, and what is no
+    UTF-8 is read as U+FFFD."""
+
+    def __init__(self, lines: Spans) -> None:
+        self._block, self._starts, self._stops = lines.block, lines.starts, lines.stops
+        self._text = self._block.decode("latin-1")
+        self._wide: NDArray[np.bool_] | None = None
+        if not self._block.isascii():
+            wide = np.flatnonzero(np.frombuffer(self._block, np.uint8) > 127)
+            self._wide = np.searchsorted(wide, self._starts) != np.searchsorted(wide, self._stops)
+
+    def claims(self, rows: Ints, wordings: Sequence[AnyWording]) -> Iterator[EventGroup]:
+        """The claims of wordings tried in turn on some lines: the first that reads a line has it."""
+        for wording in wordings:
+            found = [*self._read(self._possible(rows, wording), wording)]
+            yield from found
+            if found and wording is not wordings[-1]:
+                rows = np.setdiff1d(rows, np.concatenate([group.rows for group in found]), assume_unique=True)
+
+    def _possible(self, rows: Ints, wording: AnyWording) -> Ints:
+        """Those lines that are not too long and have the literal texts that the wording has."""
+        starts, stops = self._starts[rows], self._stops[rows]
+        short = stops - starts <= wording.line_bytes_max
+        if not short.all():
+            rows, starts, stops = rows[short], starts[short], stops[short]
+        needle, find = wording.needle, self._block.find
+        if all(needle in prefix for prefix in wording.prefixes):
+            return rows
+        there = [find(needle, start, stop) >= 0 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+        return ints(rows[np.array(there, bool)])
+
+    def _read(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
+        """The claims of one wording; lines that are ASCII first."""
+        wide = rows[:0]
+        if isinstance(wording, LarkWording):
+            rows, wide = wide, rows
+        elif self._wide is not None:
+            rows, wide = rows[~self._wide[rows]], rows[self._wide[rows]]
+        if isinstance(wording, Wording):
+            text, fullmatch = self._text, wording.shape.pattern.fullmatch
+            matches = [fullmatch(text, start, stop) for start, stop in
+                       zip(self._starts[rows].tolist(), self._stops[rows].tolist(), strict=True)]
+            found = [match for match in matches if match]
+            if len(found) < len(matches):
+                rows = rows[np.array([match is not None for match in matches], bool)]
+            if found:
+                yield EventGroup(wording.event, rows, wording.shape.columns(found))
+        yield from self._read_decoded(wide, wording)
+
+    def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
+        by_event: dict[str, tuple[list[int], list[Fields]]] = {}
+        for row in rows.tolist():
+            line = self._block[self._starts[row]:self._stops[row]]
+            found = wording.read(line.decode("utf-8", "replace"))
+            if found is not None:
+                places, claims = by_event.setdefault(found[0], ([], []))
+                places.append(row)
+                claims.append(found[1])
+        for event, (places, claims) in by_event.items():
+            names = dict.fromkeys(name for claim in claims for name in claim)
+            yield EventGroup(event, np.array(places), {name: [claim.get(name) for claim in claims] for name in names})

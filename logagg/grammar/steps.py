@@ -1,0 +1,245 @@
+"""The steps by which a layout's head is read in many lines at once: literal texts, dates, levels, and other fields."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logagg.columns import NO_TIME, Ints
+from logagg.grammar.compiler import (
+    FREE,
+    NAMES,
+    NUMBERS,
+    Layout,
+    bracketed,
+    free_bounds,
+    level_regex,
+    name_bytes_max,
+    outside_name,
+)
+from logagg.grammar.cursor import Cursor, Ends
+from logagg.grammar.dates import DateFormat
+from logagg.grammar.pattern import Converter, Piece, Text
+
+LITERAL_RUN = {"line": (0, 10), "pid": (1, 64)} | dict.fromkeys(NUMBERS, (1, 20))
+"""Fields with an alphabet of their own: how few and how many bytes of it they have."""
+
+_BALANCED_BYTES_MAX = 1024
+
+
+class Step(Protocol):
+    def run(self, cursor: Cursor) -> bool:
+        """Move the places of all lines behind what is read; False where no line is left."""
+        ...
+
+
+class Literal:
+    """A text that stands at every place."""
+
+    def __init__(self, text: bytes) -> None:
+        self._size = len(text)
+        self._parts = [(at, *_template(text[at:at + 8])) for at in range(0, len(text), 8)]
+
+    def run(self, cursor: Cursor) -> bool:
+        for at, mask, value in self._parts:
+            if not cursor.keep(cursor.windows(at) & mask == value):
+                return False
+        cursor.at = cursor.at + self._size
+        return True
+
+
+class Date:
+    """A date of fixed width, all digits and literals. What its prefix means is asked once per run of equal ones."""
+
+    def __init__(self, date: DateFormat, text: bytes) -> None:
+        self._date, self._size = date, len(text)
+        second, fraction, digits = date.places
+        self._second, self._fraction = second, range(fraction, fraction + digits)
+        moving = {second, second + 1, *self._fraction}
+        self._parts = []
+        for at in range(0, len(text), 8):
+            part = text[at:at + 8]
+            digit = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte))
+            key = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte and at + i not in moving))
+            self._parts.append((at, *_template(part), digit, key))
+
+    def run(self, cursor: Cursor) -> bool:
+        found: list[NDArray[np.uint64]] = []
+        fits = np.ones(len(cursor.at), bool)
+        for at, mask, value, digit, _ in self._parts:
+            window = cursor.windows(at)
+            fits &= (window & mask == value) & (window & _HIGH & digit == _ZEROS & digit)
+            fits &= (window & _LOW & digit) + (_SIX & digit) & _HIGH == 0
+            found.append(window)
+        fits &= _nibble(found, self._second) <= 6
+        if not cursor.keep(fits):
+            return False
+        if not fits.all():
+            found = [window[fits] for window in found]
+        times, fits = self._times(cursor, found)
+        cursor.columns |= {"date": cursor.at, "time": times}
+        cursor.at = cursor.at + self._size
+        return cursor.keep(fits)
+
+    def _times(self, cursor: Cursor, found: list[NDArray[np.uint64]]) -> tuple[Ints, NDArray[np.bool_]]:
+        """The times, and which dates are such."""
+        changed = np.zeros(len(cursor.at), bool)
+        changed[0] = True
+        for window, (*_, key) in zip(found, self._parts, strict=True):
+            if key:
+                same = window & key
+                changed[1:] |= same[1:] != same[:-1]
+        runs = np.flatnonzero(changed)
+        prefixes = [self._date.prefix(cursor.block[start:start + self._size]) for start in cursor.at[runs].tolist()]
+        counts = np.diff(runs, append=len(changed))
+        fits = np.repeat([fits for fits, _ in prefixes], counts)
+        seconds = _nibble(found, self._second) * 10 + _nibble(found, self._second + 1)
+        if not self._date.full:
+            return np.full(len(changed), NO_TIME), fits
+        cursor.odd_dates |= any(fit and base is None for fit, base in prefixes) or bool((seconds > 60).any())
+        times = np.repeat(np.array([base or 0 for _, base in prefixes], np.int64), counts) + seconds * 1_000_000
+        for place, step in zip(self._fraction, (100_000, 10_000, 1000, 100, 10, 1), strict=False):
+            times += _nibble(found, place) * step
+        return times, fits
+
+
+class Level:
+    """A level, told by the next eight bytes; it must end before the last of them."""
+
+    def __init__(self, piece: Converter, column: str) -> None:
+        self._column = column
+        self._match = re.compile(level_regex(piece, "level")).match
+        self._look = lru_cache(maxsize=4096)(self._read)
+
+    def run(self, cursor: Cursor) -> bool:
+        cursor.sure = False
+        values, which = np.unique(cursor.windows(), return_inverse=True)
+        found = [self._look(value) for value in values.tolist()]
+        if self._column:
+            codes = np.array([cursor.levels.code(raw) if raw else 0 for raw in found])
+            cursor.columns[self._column] = codes[which]
+        sizes = np.array([*map(len, found)])[which]
+        cursor.at = cursor.at + sizes
+        return cursor.keep(sizes > 0)
+
+    def _read(self, window: int) -> bytes:
+        match = self._match(window.to_bytes(8, "little"))
+        return match[0] if match and match.end() < 8 else b""
+
+
+class Until:
+    """A field that ends where a byte of a set stands.
+
+    The set is looked for behind `skip` bytes; the field has `least` to `most` bytes. `before` and `after` tell how many
+    blanks may fill it up on either side, of which the last `behind` are left to the text behind it.
+    """
+
+    def __init__(self, ends: Ends, most: int, *, least: int = 0, skip: int = 0, column: str = "", before: int = 0,
+                 after: int = 0, behind: int = 0) -> None:
+        self._ends, self._least, self._most, self._skip, self._column = ends, least, most, skip, column
+        self._before, self._after, self._behind = before, after, behind
+
+    def run(self, cursor: Cursor) -> bool:
+        cursor.sure = False
+        starts = cursor.at + _blanks(cursor, cursor.at, self._before) if self._before else cursor.at
+        cursor.at = cursor.first(self._ends, starts + self._skip, self._most - self._skip)
+        if self._column:
+            cursor.columns |= {self._column: starts, self._column + "_stop": cursor.at}
+        if not cursor.keep(cursor.at >= starts + self._least):
+            return False
+        if self._after:
+            blanks = _blanks(cursor, cursor.at, self._after + self._behind)
+            cursor.at = cursor.at + np.clip(blanks - self._behind, 0, self._after)
+        return True
+
+
+def _blanks(cursor: Cursor, at: Ints, most: int) -> Ints:
+    """How many blanks there are, at most so many."""
+    ends = cursor.first(_BUT_BLANK, at, most)
+    return np.where(ends < 0, most, ends - at)
+
+
+_BUT_BLANK = Ends(but_blank=True)
+_HIGH, _LOW = np.uint64(0xF0F0F0F0F0F0F0F0), np.uint64(0x0F0F0F0F0F0F0F0F)
+_ZEROS, _SIX = np.uint64(0x3030303030303030), np.uint64(0x0606060606060606)
+
+
+def _template(text: bytes) -> tuple[np.uint64, np.uint64]:
+    """A window's mask and value for a text of at most eight bytes, in which zero bytes stand for any."""
+    mask = sum(0xFF << 8 * i for i, byte in enumerate(text) if byte)
+    return np.uint64(mask), np.uint64(int.from_bytes(text, "little"))
+
+
+def _nibble(found: Sequence[NDArray[np.uint64]], place: int) -> Ints:
+    """The digit at a place behind the first window's start."""
+    window = found[place // 8] >> np.uint64(8 * (place % 8))
+    return (window & np.uint64(15)).astype(np.int64)
+
+
+def steps_of(layout: Layout) -> list[Step] | None:
+    """The steps for a layout's head; None where a piece has none."""
+    steps: list[Step] = []
+    columns = set(layout.columns)
+    number = 0
+    for place, piece in enumerate(layout.pieces):
+        left = layout.pieces[place - 1] if place else None
+        right = layout.pieces[place + 1] if place + 1 < len(layout.pieces) else None
+        group, number = f"f{number}", number + (isinstance(piece, Converter) and piece.name != "blanks")
+        step = _step(layout, piece, group, left, right, columns)
+        if step is None:
+            return None
+        steps.append(step)
+    return steps
+
+
+def _step(layout: Layout, piece: Piece, group: str, left: Piece | None, right: Piece | None,
+          columns: set[str]) -> Step | None:
+    if isinstance(piece, Text):
+        text = piece.text.encode(layout.encoding, "replace")
+        return None if b"\n" in text or b"\0" in text else Literal(text)
+    behind = right.text.encode(layout.encoding, "replace") if isinstance(right, Text) else b""
+    if piece.name == "date":
+        return _date(layout, piece, group)
+    column = piece.name if piece.name in columns else ""    # the first one of its name
+    columns.discard(column)
+    if piece.name == "level":
+        return Level(piece, column)
+    if not behind:
+        return None
+    if piece.name in FREE and not piece.name.startswith("marker"):
+        return _free(piece, behind, is_bracketed=bracketed(left, right))
+    return _strict(piece, behind, outside_name(piece, left), column)
+
+
+def _date(layout: Layout, piece: Converter, group: str) -> Date | None:
+    date = layout.date
+    if group != layout.date_group or date is None or date.digits is None or piece.width_min:
+        return None
+    return Date(date, date.digits)
+
+
+def _free(piece: Converter, behind: bytes, *, is_bracketed: bool) -> Until | None:
+    least, most = free_bounds(piece)
+    if piece.name == "ndc" or (piece.name == "mdc" and (not piece.options or "," in piece.options[0])):
+        return None
+    if is_bracketed and not least:
+        return Until(Ends(b"[]"), _BALANCED_BYTES_MAX)
+    return Until(Ends(behind[:1]), most, skip=least)
+
+
+def _strict(piece: Converter, behind: bytes, outside: bytes, column: str) -> Until | None:
+    """A field without white space; it may be filled up with blanks."""
+    before = 0 if piece.left else piece.width_min
+    after = piece.width_min if piece.left else 0
+    blanks = len(behind) - len(behind.lstrip(b" "))
+    if piece.name in NAMES:
+        ends = Ends(bytes({*behind[:1], *outside}), space=True)
+        return Until(ends, name_bytes_max(piece), column=column, before=before, after=after, behind=blanks)
+    if piece.name in LITERAL_RUN:
+        least, most = LITERAL_RUN[piece.name]
+        ends = Ends(behind[:1], space=True) if piece.name == "pid" else Ends(but_digits=True)
+        return Until(ends, most, least=least, before=before, after=after, behind=blanks)
+    return None
