@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from logagg.columns import Ints, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
-from logagg.grammar.wording import Fields, Wording
+from logagg.grammar.wording import Fields, Value, Wording
 
 AnyWording = Wording | LarkWording
 Tries = Iterator[tuple[Ints, tuple[AnyWording, ...]]]
@@ -65,7 +66,7 @@ class Dispatch:
 
 
 def _tries(second: _Keyed, lines: Spans, rows: Ints) -> Tries:
-    if len(second.choices) == 1 or (len(second.choices) == 2 and second.choices[0] == second.choices[1]):
+    if len(second.choices) < 3:     # the last has all that the others have: where there is one key, all lines try it
         yield rows, second.choices[-1]
         return
     block, size, number = lines.block, second.key_bytes, second.by_key.get
@@ -83,6 +84,19 @@ def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
     for some in np.split(order, borders):
         if len(some):
             yield int(numbers[some[0]]), rows[some]
+
+
+AT_ONCE = 256
+"""So many matches are alive at a time that Python's collector of cycles does not wake up to look at them."""
+
+
+def _joined(groups: Sequence[EventGroup]) -> dict[str, Sequence[Value | None]]:
+    """The columns of several groups, one behind the other."""
+    columns: dict[str, list[Value | None]] = {name: [] for group in groups for name in group.columns}
+    for group in groups:
+        for name, column in columns.items():
+            column += group.columns.get(name) or [None] * len(group.rows)
+    return {**columns}
 
 
 class Texts:
@@ -125,15 +139,18 @@ class Texts:
         elif self._wide is not None:
             rows, wide = rows[~self._wide[rows]], rows[self._wide[rows]]
         if isinstance(wording, Wording):
-            text, fullmatch = self._text, wording.shape.pattern.fullmatch
-            matches = [fullmatch(text, start, stop) for start, stop in
-                       zip(self._starts[rows].tolist(), self._stops[rows].tolist(), strict=True)]
-            found = [match for match in matches if match]
-            if len(found) < len(matches):
-                rows = rows[np.array([match is not None for match in matches], bool)]
-            if found:
-                yield EventGroup(wording.event, rows, wording.shape.columns(found))
+            parts = [self._read_some(rows[at:at + AT_ONCE], wording) for at in range(0, len(rows), AT_ONCE)]
+            yield EventGroup(wording.event, np.concatenate([rows[:0], *(part.rows for part in parts)]), _joined(parts))
         yield from self._read_decoded(wide, wording)
+
+    def _read_some(self, rows: Ints, wording: Wording) -> EventGroup:
+        """The claims of one wording on lines that are ASCII."""
+        places = self._starts[rows].tolist(), self._stops[rows].tolist()
+        matches = [*map(wording.shape.pattern.fullmatch, repeat(self._text), *places)]
+        found = [*filter(None, matches)]
+        if len(found) < len(matches):
+            rows = rows[np.array([match is not None for match in matches], bool)]
+        return EventGroup(wording.event, rows, wording.shape.columns(found))
 
     def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
         by_event: dict[str, tuple[list[int], list[Fields]]] = {}
