@@ -39,7 +39,8 @@ DATES = ["2024-11-03 01:20:07,001", "2024-11-03 01:59:59,999", "2024-11-03 00:59
          "2024-03-10 02:30:00,5", "2024-11-03 01:05:69,123", "2026-11-22 13:00:00,123456"]
 WORDS = ["main", "w [1]", "x - y", "] a: b", "a", "", "a.b.C", "::std::io: x", "INFO", "é日", "\0", "T" * 70,
          "c" * 600,
-         "f" * 1100, "Foo$1", "12", "?", "-7", "a:1", "|", "@x", "Call 1 took 5 ms", "Call one [x] took 1e3 ms", "tab\t",
+         "f" * 1100, "Foo$1", "12", "?", "-7", "a:1", "|", "@x", "Call 1 took 5 ms", "Call one [x] took 1e3 ms",
+         "tab\t",
          "done", "Door 5 opened", "Call " + "9" * 30 + " took 1 ms"]
 LEVELS = ["INFO", "WARN", "ERROR", "Warning", "SEVERE", "X", "NOTICE_1", "FINEST", "verylonglevel", "info", "4"]
 
@@ -116,7 +117,7 @@ def _shown(heads: Heads, levels: Levels) -> tuple[object, ...]:
 @example(0, LAYOUTS[0], "UTC", False)
 def test_arrays_find_the_heads_that_the_regular_expression_finds(
         seed: int, chosen: tuple[str, str], zone: str, mid: bool) -> None:
-    """Starts, levels, loggers, messages, dates and times are the same, whatever the bytes, wherever the block begins."""
+    """Starts, levels, loggers, messages, dates, times are the same, whatever the bytes and wherever a block begins."""
     text = _text(random.Random(seed), *chosen)
     layout = compile_layout(*chosen, zone)
     vector = VectorLayout.of(layout)
