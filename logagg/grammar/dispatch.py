@@ -1,6 +1,6 @@
 """Which wordings to try on which lines, by the bytes that they begin with; and the lines as a matcher reads them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -48,7 +48,16 @@ class Dispatch:
         self._mask = low_bytes(np.array([first.key_bytes]))
         self._keys = np.array(sorted(keys), np.uint64)
         self._others = first.choices[0]
+        self._first = first
         self._seconds = [_keyed(first.choices[keys[key]], first.key_bytes + 4, 1 << 16) for key in sorted(keys)]
+
+    def each(self, lines: Spans) -> Iterator[tuple[int, bytes, tuple[AnyWording, ...]]]:
+        """Line by line what to try on it; faster where they are few."""
+        first = self._first
+        for row, line in enumerate(lines):
+            wordings = first.choices[first.by_key.get(line[:first.key_bytes], 0)]
+            if wordings:
+                yield row, line, wordings
 
     def tries(self, lines: Spans) -> Tries:
         """Each line's number at most once, with what to try on it, in turn."""
@@ -152,15 +161,22 @@ class Texts:
             rows = rows[np.array([match is not None for match in matches], bool)]
         return EventGroup(wording.event, rows, wording.shape.columns(found))
 
-    def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
-        by_event: dict[str, tuple[list[int], list[Fields]]] = {}
-        for row in rows.tolist():
-            line = self._block[self._starts[row]:self._stops[row]]
-            found = wording.read(line.decode("utf-8", "replace"))
-            if found is not None:
-                places, claims = by_event.setdefault(found[0], ([], []))
-                places.append(row)
-                claims.append(found[1])
-        for event, (places, claims) in by_event.items():
-            names = dict.fromkeys(name for claim in claims for name in claim)
-            yield EventGroup(event, np.array(places), {name: [claim.get(name) for claim in claims] for name in names})
+    def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterable[EventGroup]:
+        return read_each((row, self._block[self._starts[row]:self._stops[row]], (wording,)) for row in rows.tolist())
+
+
+def read_each(lines: Iterable[tuple[int, bytes, Sequence[AnyWording]]]) -> list[EventGroup]:
+    """The claims of lines one by one; each comes with its number and what to try on it, in turn."""
+    found: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[Fields]]] = {}
+    for row, line, wordings in lines:
+        for wording in wordings:
+            if wording.needle not in line or len(line) > wording.line_bytes_max:
+                continue
+            claim = wording.read(line.decode("utf-8", "replace"))
+            if claim is not None:
+                rows, claims = found.setdefault((claim[0], tuple(claim[1])), ([], []))
+                rows.append(row)
+                claims.append(claim[1])
+                break
+    return [EventGroup(event, ints(rows), {name: [claim[name] for claim in claims] for name in names})
+            for (event, names), (rows, claims) in found.items()]

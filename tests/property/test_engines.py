@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from copy import copy
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,8 @@ who: /\w+/
 what: /.+/
 %import common (INT, NUMBER)
 """, name="engines")
+TOGETHER = copy(GRAMMAR)
+TOGETHER.together_min = 0
 METRICS = MetricSet([
     Metric("calls", "counter", ("took", "door"), labels=("level", "event")),
     Metric("took", "distribution", ("took",), field="ms", labels=("host", "note")),
@@ -160,7 +163,7 @@ def test_batches_claims_and_partials_are_the_same(seed: int, chosen: tuple[str, 
         assert (a.ts_us, a.levels, a.loggers) == (b.ts_us, b.levels, b.loggers)
         assert [*a.first_lines] == [*b.first_lines]
         assert [a.record(i) for i in range(len(a))] == [b.record(i) for i in range(len(b))]
-        claims, others = GRAMMAR.claim(a.first_lines), GRAMMAR.claim([*b.first_lines])
+        claims, others = TOGETHER.claim(a.first_lines), GRAMMAR.claim([*b.first_lines])
         assert (claims.rows, claims.names, claims.fields) == (others.rows, others.names, others.fields)
         assert partials(a, claims, METRICS, "x", "h", carry.get("ts")) == (
             partials(b, others, METRICS, "x", "h", carry.get("ts")))
@@ -180,9 +183,9 @@ def _one_by_one(lines: list[bytes]) -> list[tuple[int, str, dict[str, int | floa
     return found
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
-@given(st.integers(0, 1 << 32))
-def test_claims_are_those_of_each_line_alone(seed: int) -> None:
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(st.integers(0, 1 << 32), st.sampled_from([0, 1 << 40]))
+def test_claims_are_those_of_each_line_alone(seed: int, together_min: int) -> None:
     """Dispatch, columns and conversion at once change nothing, nor does a second classifier behind the first."""
     rng = random.Random(seed)
     lines = []
@@ -195,7 +198,9 @@ def test_claims_are_those_of_each_line_alone(seed: int) -> None:
             raw[rng.randrange(len(raw))] = rng.choice(b" \n\xff\x80C")
         lines.append(bytes(raw))
     right = _one_by_one(lines)
-    for claims in (GRAMMAR.claim(lines), GRAMMAR.claim(Spans.of(lines)), Classifiers([GRAMMAR, GRAMMAR]).claim(lines)):
+    grammar = copy(GRAMMAR)
+    grammar.together_min = together_min
+    for claims in (grammar.claim(lines), grammar.claim(Spans.of(lines)), Classifiers([grammar, grammar]).claim(lines)):
         assert [*zip(claims.rows, claims.names, claims.fields, strict=True)] == right
         assert len(claims) == len(right)
 
