@@ -1,7 +1,8 @@
 """Which wordings to try on which lines, by the bytes that they begin with; and the lines as a matcher reads them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from logagg.columns import Ints, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
-from logagg.grammar.wording import Fields, Wording
+from logagg.grammar.wording import Fields, Value, Wording
 
 AnyWording = Wording | LarkWording
 Tries = Iterator[tuple[Ints, tuple[AnyWording, ...]]]
@@ -47,7 +48,16 @@ class Dispatch:
         self._mask = low_bytes(np.array([first.key_bytes]))
         self._keys = np.array(sorted(keys), np.uint64)
         self._others = first.choices[0]
+        self._first = first
         self._seconds = [_keyed(first.choices[keys[key]], first.key_bytes + 4, 1 << 16) for key in sorted(keys)]
+
+    def each(self, lines: Spans) -> Iterator[tuple[int, bytes, tuple[AnyWording, ...]]]:
+        """Line by line what to try on it; faster where they are few."""
+        first = self._first
+        for row, line in enumerate(lines):
+            wordings = first.choices[first.by_key.get(line[:first.key_bytes], 0)]
+            if wordings:
+                yield row, line, wordings
 
     def tries(self, lines: Spans) -> Tries:
         """Each line's number at most once, with what to try on it, in turn."""
@@ -65,7 +75,7 @@ class Dispatch:
 
 
 def _tries(second: _Keyed, lines: Spans, rows: Ints) -> Tries:
-    if len(second.choices) == 1 or (len(second.choices) == 2 and second.choices[0] == second.choices[1]):
+    if len(second.choices) < 3:     # the last has all that the others have: where there is one key, all lines try it
         yield rows, second.choices[-1]
         return
     block, size, number = lines.block, second.key_bytes, second.by_key.get
@@ -83,6 +93,19 @@ def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
     for some in np.split(order, borders):
         if len(some):
             yield int(numbers[some[0]]), rows[some]
+
+
+AT_ONCE = 256
+"""So many matches are alive at a time that Python's collector of cycles does not wake up to look at them."""
+
+
+def _joined(groups: Sequence[EventGroup]) -> dict[str, Sequence[Value | None]]:
+    """The columns of several groups, one behind the other."""
+    columns: dict[str, list[Value | None]] = {name: [] for group in groups for name in group.columns}
+    for group in groups:
+        for name, column in columns.items():
+            column += group.columns.get(name) or [None] * len(group.rows)
+    return {**columns}
 
 
 class Texts:
@@ -125,25 +148,35 @@ class Texts:
         elif self._wide is not None:
             rows, wide = rows[~self._wide[rows]], rows[self._wide[rows]]
         if isinstance(wording, Wording):
-            text, fullmatch = self._text, wording.shape.pattern.fullmatch
-            matches = [fullmatch(text, start, stop) for start, stop in
-                       zip(self._starts[rows].tolist(), self._stops[rows].tolist(), strict=True)]
-            found = [match for match in matches if match]
-            if len(found) < len(matches):
-                rows = rows[np.array([match is not None for match in matches], bool)]
-            if found:
-                yield EventGroup(wording.event, rows, wording.shape.columns(found))
+            parts = [self._read_some(rows[at:at + AT_ONCE], wording) for at in range(0, len(rows), AT_ONCE)]
+            yield EventGroup(wording.event, np.concatenate([rows[:0], *(part.rows for part in parts)]), _joined(parts))
         yield from self._read_decoded(wide, wording)
 
-    def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
-        by_event: dict[str, tuple[list[int], list[Fields]]] = {}
-        for row in rows.tolist():
-            line = self._block[self._starts[row]:self._stops[row]]
-            found = wording.read(line.decode("utf-8", "replace"))
-            if found is not None:
-                places, claims = by_event.setdefault(found[0], ([], []))
-                places.append(row)
-                claims.append(found[1])
-        for event, (places, claims) in by_event.items():
-            names = dict.fromkeys(name for claim in claims for name in claim)
-            yield EventGroup(event, np.array(places), {name: [claim.get(name) for claim in claims] for name in names})
+    def _read_some(self, rows: Ints, wording: Wording) -> EventGroup:
+        """The claims of one wording on lines that are ASCII."""
+        places = self._starts[rows].tolist(), self._stops[rows].tolist()
+        matches = [*map(wording.shape.pattern.fullmatch, repeat(self._text), *places)]
+        found = [*filter(None, matches)]
+        if len(found) < len(matches):
+            rows = rows[np.array([match is not None for match in matches], bool)]
+        return EventGroup(wording.event, rows, wording.shape.columns(found))
+
+    def _read_decoded(self, rows: Ints, wording: AnyWording) -> Iterable[EventGroup]:
+        return read_each((row, self._block[self._starts[row]:self._stops[row]], (wording,)) for row in rows.tolist())
+
+
+def read_each(lines: Iterable[tuple[int, bytes, Sequence[AnyWording]]]) -> list[EventGroup]:
+    """The claims of lines one by one; each comes with its number and what to try on it, in turn."""
+    found: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[Fields]]] = {}
+    for row, line, wordings in lines:
+        for wording in wordings:
+            if wording.needle not in line or len(line) > wording.line_bytes_max:
+                continue
+            claim = wording.read(line.decode("utf-8", "replace"))
+            if claim is not None:
+                rows, claims = found.setdefault((claim[0], tuple(claim[1])), ([], []))
+                rows.append(row)
+                claims.append(claim[1])
+                break
+    return [EventGroup(event, ints(rows), {name: [claim[name] for claim in claims] for name in names})
+            for (event, names), (rows, claims) in found.items()]

@@ -1,4 +1,9 @@
-"""Blocks of bytes -> batches of records, by one layout: one regular expression over the block finds all heads.
+"""Blocks of bytes -> batches of records, by one layout.
+
+    logagg/grammar/compiler.py   a layout -> its regular expressions
+    logagg/grammar/heads.py      where records begin, by the regular expression; reads every layout
+    logagg/grammar/vector.py     the same with arrays, for all lines at once; reads most layouts, several times faster
+    logagg/grammar/batch.py      the records as columns
 
 A record goes from its head to the next head. Lines before the first head are rejects of their own (`no_layout`), a
 record or line above `record_bytes_max` is one (`too_long`). What a block's end leaves open is not read: the caller

@@ -152,7 +152,7 @@ class Until:
             return False
         if self._after:
             blanks = _blanks(cursor, cursor.at, self._after + self._behind)
-            cursor.at = cursor.at + np.clip(blanks - self._behind, 0, self._after)
+            cursor.at = cursor.at + np.maximum(blanks - self._behind, 0)
         return True
 
 

@@ -110,7 +110,7 @@ class Shape:
             names = dict.fromkeys(name for claim in claims for name in claim)
             return {name: [claim.get(name) for claim in claims] for name in names}
         columns: dict[str, Sequence[Any]] = dict(zip(
-            self.names, zip(*[match.groups() for match in matches], strict=True), strict=False))
+            self.names, zip(*map(re.Match.groups, matches), strict=True), strict=False))
         for name, convert in self.numbers:
             if name in columns:
                 columns[name] = convert_all(convert, columns[name])
