@@ -13,8 +13,6 @@ from logagg.clock import Clock, SystemClock
 from logagg.config import Config, SourceConfig
 from logagg.errors import ConfigError, LogaggError, StoreUnavailable
 from logagg.grammar.events import Classifiers
-from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline
 from logagg.interfaces import Store
 from logagg.own import own_files
 from logagg.processes import run_apart, set_up_collector
@@ -23,9 +21,6 @@ from logagg.retry import Backoff
 from logagg.rollup.fold import Folder, FoldResult
 from logagg.rollup.metric import MetricSet
 from logagg.source.discover import FileSource
-from logagg.source.once import Once, read_once, read_shares
-from logagg.source.roster import open_max
-from logagg.source.tail import Agent
 from logagg.source.watch import open_watcher
 from logagg.store import open_store
 from logagg.terminal import log_to_stderr
@@ -33,6 +28,8 @@ from logagg.together import Work, run_together
 
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
+    from logagg.ingest import Ingest, Pipeline
+    from logagg.source.once import Once
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +45,7 @@ Progress = Callable[[str, int, int], None]
 class IngestReport:
     """What `ingest` did: what was read, and what was folded."""
 
-    read: Once
+    read: "Once"
     folded: FoldResult
 
 
@@ -90,6 +87,8 @@ class App:
 
     def ingest_sources(self, progress: Progress | None = None, *, jobs: int = 1) -> IngestReport:
         """Read what all configured sources have now, once, in `jobs` processes at most, and fold it."""
+        from logagg.source.once import read_shares
+
         tell = progress or (lambda what, done, total: None)
         sources, told = self._file_sources(), lambda done, total: tell("read", done, total)
         if jobs > 1:
@@ -100,12 +99,14 @@ class App:
         return IngestReport(read, folded)
 
     def read_files(self, sources: Sequence[FileSource], told: Callable[[int, int], None], *,
-                   observed: bool = True) -> Once:
+                   observed: bool = True) -> "Once":
         """Read these files in this process, once; see `read_once`."""
+        from logagg.source.once import read_once
+
         return read_once(sources, self.store, self.ingest(), clock=self.clock, progress=told, observed=observed,
                          block_bytes=READ_BYTES)
 
-    def _read_apart(self, parts: Sequence[Sequence[FileSource]], told: Callable[[int, int], None]) -> list[Once]:
+    def _read_apart(self, parts: Sequence[Sequence[FileSource]], told: Callable[[int, int], None]) -> "list[Once]":
         if len(parts) < 2:
             return [self.read_files(part, told, observed=False) for part in parts]
         return run_apart(partial(_read_share, self.config), parts, told)
@@ -116,15 +117,20 @@ class App:
         return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
                 for source in self.config.sources]
 
-    def ingest(self) -> Ingest:
+    def ingest(self) -> "Ingest":
         """An Ingest for the streams of the configured sources."""
+        from logagg.ingest import Ingest  # what reads logs loads numpy: commands that read none do without
+
         return Ingest(self.store, self._pipeline_for, self._committed.set)
 
-    def _pipeline_for(self, stream: Stream) -> Pipeline:
+    def _pipeline_for(self, stream: Stream) -> "Pipeline":
         source = self.config.source_of(stream.app, stream.host, stream.path)
         return self._pipeline(source or SourceConfig(stream.app, stream.host, timezone=self.config.timezone))
 
-    def _pipeline(self, source: SourceConfig) -> Pipeline:
+    def _pipeline(self, source: SourceConfig) -> "Pipeline":
+        from logagg.grammar.reader import LayoutReader
+        from logagg.ingest import Pipeline
+
         if source not in self._pipelines:
             self._pipelines[source] = Pipeline(
                 LayoutReader(
@@ -166,6 +172,9 @@ class App:
                 log.warning("%s; trying again", error)
 
     def _follow(self, stop: threading.Event) -> None:
+        from logagg.source.roster import open_max
+        from logagg.source.tail import Agent
+
         if stop.is_set():
             return
         Agent(self._file_sources(), self.store, self.ingest(), clock=self.clock, watcher=open_watcher(),
@@ -194,7 +203,7 @@ class App:
                 wait_s = SERVE_AGAIN_S
 
 
-def _read_share(config: Config, sources: Sequence[FileSource], told: Callable[[int, int], None]) -> Once:
+def _read_share(config: Config, sources: Sequence[FileSource], told: Callable[[int, int], None]) -> "Once":
     """What a process of its own does of `ingest_sources`."""
     log_to_stderr("logagg: %(message)s", logging.WARNING)
     set_up_collector()

@@ -19,17 +19,18 @@ pattern (`Wording.line_bytes_max`), and Lark's parser has bounds of its own. Suc
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from logagg.columns import Spans
-from logagg.grammar.claims import EventClaims, EventGroup
-from logagg.grammar.dispatch import AnyWording, Dispatch, Texts, read_each
 from logagg.grammar.earley import LarkWording
 from logagg.grammar.regular import Field, alt, walk
-from logagg.grammar.wording import wording
+from logagg.grammar.wording import Wording, wording
 from logagg.interfaces import Claims, Classifier
+
+if TYPE_CHECKING:
+    from logagg.grammar.claims import EventClaims
+    from logagg.grammar.dispatch import Dispatch
 
 
 class EventGrammar:
@@ -43,13 +44,12 @@ class EventGrammar:
     together_min = 32
 
     def __init__(self, name: str, path: str, rules: Mapping[str, Mapping[str, type]],
-                 wordings: Sequence[AnyWording], slow: Mapping[str, str]) -> None:
+                 wordings: Sequence[Wording | LarkWording], slow: Mapping[str, str]) -> None:
         self.name = name
         self.path = path
         self.rules = {event: dict(fields) for event, fields in rules.items()}
         self.slow = dict(slow)
         self.wordings = tuple(wordings)
-        self._dispatch = Dispatch(self.wordings)
 
     @classmethod
     def load(cls, text: str, *, name: str, path: str = "") -> "EventGrammar":
@@ -66,7 +66,7 @@ class EventGrammar:
                 if isinstance(part, Field):
                     kinds[event.name].setdefault(part.name, []).append(part.kind)
         rules = {event: {one: wider(iter(found)) for one, found in fields.items()} for event, fields in kinds.items()}
-        wordings: list[AnyWording] = []
+        wordings: list[Wording | LarkWording] = []
         slow: dict[str, str] = {}
         for rule, same in groupby(events, key=lambda event: event.rule):
             group = list(same)
@@ -79,8 +79,18 @@ class EventGrammar:
                 wordings.append(LarkWording(rule, alt(event.node for event in group), rules, text, path))
         return cls(name, path, rules, wordings, slow)
 
-    def claim(self, first_lines: Sequence[bytes]) -> EventClaims:
+    @cached_property
+    def _dispatch(self) -> "Dispatch":
+        from logagg.grammar.dispatch import Dispatch  # loads numpy: only where lines are read
+
+        return Dispatch(self.wordings)
+
+    def claim(self, first_lines: Sequence[bytes]) -> "EventClaims":
         """The events among these lines; the answer for a line does not depend on the others."""
+        from logagg.columns import Spans
+        from logagg.grammar.claims import EventClaims
+        from logagg.grammar.dispatch import Texts, read_each
+
         lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
         if len(lines) < self.together_min:
             return EventClaims(read_each(self._dispatch.each(lines)))
@@ -98,6 +108,11 @@ class Classifiers:
 
     def claim(self, first_lines: Sequence[bytes]) -> Claims:
         """The events among these lines."""
+        import numpy as np
+
+        from logagg.columns import Spans
+        from logagg.grammar.claims import EventClaims, EventGroup
+
         lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
         if self._encoding != "utf-8" and not lines.block.isascii():
             lines = Spans.of([line if line.isascii() else line.decode(self._encoding, "replace").encode()

@@ -17,9 +17,6 @@ from itertools import compress
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
-from logagg.columns import NO_TIME
 from logagg.interfaces import Batch, ClaimGroup, Claims
 from logagg.record import Partial
 from logagg.rollup.metric import Metric, MetricSet
@@ -98,6 +95,10 @@ def _encoded(content: dict[str, dict[str, Any]]) -> bytes:
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     """How many records with a time there are by (minute, level); rejects are not among them."""
+    import numpy as np  # here and below: only what reads logs loads it
+
+    from logagg.columns import NO_TIME
+
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
     pairs, counts = np.unique(
@@ -112,6 +113,10 @@ def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
     counted: Counter[tuple[int, str]] = Counter()
     if not batch.rejects:
         return counted
+    import numpy as np
+
+    from logagg.columns import NO_TIME
+
     known = np.flatnonzero(batch.times != NO_TIME)
     rows = sorted(batch.rejects)
     for row, place in zip(rows, np.searchsorted(known, rows, side="right").tolist(), strict=True):
@@ -142,6 +147,8 @@ class _Rows:
     """The claims of a group that have a time, as columns: their minutes, fields and levels."""
 
     def __init__(self, batch: Batch, group: ClaimGroup) -> None:
+        from logagg.columns import NO_TIME
+
         times = batch.times[group.rows]
         self._timed = times != NO_TIME
         self._all = bool(self._timed.all())
@@ -154,6 +161,8 @@ class _Rows:
         columns += [self._column(field)] if field is not None else []
         if columns:
             return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+        import numpy as np
+
         minutes, counts = np.unique(self.minutes, return_counts=True)
         return Counter(dict(zip(zip(minutes.tolist(), strict=True), counts.tolist(), strict=True)))
 
