@@ -4,8 +4,10 @@ import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +98,12 @@ def test_a_signal_ends_all_processes(tmp_path: Path, logs: Path, number: int, st
         (logs / f"{name}.log").write_bytes(lines(name, 15_000))
     process = started(tmp_path, "--store", "sqlite:///several.db", "--jobs", "2", "--keep", "all")
     until(lambda: committed(tmp_path / "several.db"), "the first commit")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    pids = children.read_text().split() if children.exists() else []
-    process.send_signal(number)
+    with closing(sqlite3.connect(tmp_path / "several.db", timeout=60, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")       # until the signal is there nobody goes on
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        pids = children.read_text().split() if children.exists() else []
+        process.send_signal(number)
+        writer.execute("ROLLBACK")
     process.communicate(timeout=60)
     assert process.returncode == status
     until(lambda: not any(map(is_alive, pids)), "the end of all processes")
