@@ -35,7 +35,7 @@ from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
 
 log = logging.getLogger(__name__)
 
-CLAIM_S = 120.0
+CLAIM_S = 30.0
 RETRY_S = 60.0
 RETRY_MAX_S = 3600.0
 
