@@ -200,8 +200,11 @@ class Ingest:
         start = max(0, state.resume - WINDOW_BYTES)
         if segment.start <= start:
             return segment.data[start - segment.start : state.resume - segment.start]
-        stored = self._store.chunks(stream=state.id, start=start, end=state.resume)
-        return b"".join(decompress(chunk.raw) for chunk in stored if chunk.start < state.resume)[-WINDOW_BYTES:]
+        before, at = b"", start
+        for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
+            before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
+            at = chunk.end
+        return before[-WINDOW_BYTES:]
 
 
 def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, more: bool) -> _Plan:

@@ -48,19 +48,20 @@ def read_chunks(file: SqliteFile, stream: str | None, from_us: int | None, to_us
                 end: int | None, with_parts: bool) -> Iterator[Chunk]:
     where, values = conditions((('"end" > ?', start), ("start < ?", end), ("ts_to_us >= ?", from_us),
                                 ("ts_from_us < ?", to_us)))
+    behind = "coalesce((SELECT max(start) FROM chunks WHERE stream = ? AND start < ?), -1)"     # merged meanwhile?
     sql = (f"SELECT {CHUNK_COLUMNS}, raw.bytes FROM chunks LEFT JOIN raw ON raw.chunk = chunks.no"
-           f" WHERE stream = ? AND start > ?{where} ORDER BY start LIMIT {CHUNKS_PER_PAGE}")
+           f' WHERE stream = ? AND start >= {behind} AND "end" > ?{where} ORDER BY start LIMIT {CHUNKS_PER_PAGE}')
     for no, name in _stream_numbers(file, stream):
         after = -1
         while True:
             with file.reading() as db:
-                page = [chunk_of(name, row, row[10] or b"") for row in db.execute(sql, (no, after, *values))]
+                page = [chunk_of(name, row, row[10] or b"") for row in db.execute(sql, (no, no, after, after, *values))]
                 if with_parts:
                     page = [chunk_with_parts(db, no, chunk) for chunk in page]
             yield from page
             if len(page) < CHUNKS_PER_PAGE:
                 break
-            after = page[-1].start
+            after = page[-1].end
 
 
 def _stream_numbers(file: SqliteFile, stream: str | None) -> list[tuple[int, str]]:
