@@ -75,7 +75,7 @@ class Store(Protocol):
         ...
 
     def partials(self, minutes: Sequence[int]) -> Iterator[Partial]:
-        """All stored partials of all chunks at these minutes, in any order."""
+        """All stored partials of all chunks at these minutes, in any order; those of one minute as of one moment."""
         ...
 
     def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:

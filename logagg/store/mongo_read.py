@@ -134,8 +134,8 @@ def _behind(ts_us: int, stream: str, offset: int) -> list[Document]:
 
 def read_partials(server: MongoServer, minutes: Sequence[int]) -> Iterator[Partial]:
     for batch in batches(sorted(set(minutes)), MINUTES_PER_PAGE):
-        with server.errors("read"):
-            for found in server.db.partials.find({"minute": {"$in": batch}}):
+        with server.reading() as session:       # one moment: what is merged meanwhile is seen once
+            for found in server.db.partials.find({"minute": {"$in": batch}}, session=session):
                 yield Partial(found["minute"], bytes(found["data"]))
 
 
