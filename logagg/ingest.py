@@ -366,8 +366,8 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
-    severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
-    kept = np.isin(batch.level_codes, severe)
+    severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
+    kept = severe[batch.level_codes]
     for group in claims.groups:
         kept[group.rows] = True
     kept[list(batch.rejects)] = True
