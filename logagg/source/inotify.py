@@ -23,6 +23,7 @@ IN_CLOEXEC, IN_NONBLOCK = 0o2000000, 0o4000
 
 _HEAD = struct.Struct("iIII")               # watch descriptor, mask, cookie, length of the name
 READ_BYTES = 1 << 16
+READS_MAX = 32                              # at once: more than the kernel keeps, and an end where events never end
 PATHS_MAX = 10_000                          # names that are remembered, of files that come and go too
 STOP_LOOK_S = 0.25                          # how often a wait looks whether it is to end
 
@@ -111,7 +112,7 @@ class InotifyWatcher:
                 self._grown.add(path)
 
     def _events(self) -> Iterator[tuple[int, int, bytes]]:
-        while True:
+        for _ in range(READS_MAX):
             try:
                 data = os.read(self._fd, READ_BYTES)
             except BlockingIOError:

@@ -45,7 +45,7 @@ class TestChunks:
         """Whatever is merged while chunks are read, no byte is passed over: a merged chunk may repeat some."""
         found = filled.chunks(stream="a")
         seen = [next(found) for _ in range(16)]
-        revisions = {start: 1 for start in range(100, 250, 10)}
+        revisions = dict.fromkeys(range(100, 250, 10), 1)
         assert filled.replace("a", 100, 250, revisions, [chunk("a", 100, 250, ts_us=T0_US + 10_000)])
         seen += found
         assert {byte for c in seen for byte in range(c.start, c.end)} == set(range(410))

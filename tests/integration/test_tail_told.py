@@ -1,5 +1,6 @@
 """Growth that the kernel tells of, and growth that it is silent about."""
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -75,6 +76,19 @@ def test_names_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         path.unlink()
     assert watcher.take_grown() == {str(path) for path in paths}
     assert len(watcher._paths) <= 10
+    watcher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_events_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes as fast as events are read holds up nobody: what is left is told the next time."""
+    watcher = inotify.InotifyWatcher()
+    watcher.watch({str(tmp_path): False})
+    (tmp_path / "a.log").write_text("1\n")
+    event = os.read(watcher._fd, inotify.READ_BYTES)
+    monkeypatch.setattr(inotify.os, "read", lambda fd, size: event)
+    assert watcher.take_grown() == {str(tmp_path / "a.log")}
+    monkeypatch.undo()
     watcher.close()
 
 
