@@ -32,7 +32,9 @@ from logagg.together import Work, run_together
 
 log = logging.getLogger(__name__)
 
-FOLD_S = 0.25
+FOLD_S, FOLD_IDLE_S = 0.25, 1.0
+"""How often to ask for what agents of other processes commit: while they do, and else."""
+
 FOLD_REST_FACTOR = 4
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
@@ -80,15 +82,16 @@ class Aggregator:
         That takes at most a fifth of a core, so that reading is not held up.
         """
         lease, backoff = Lease(self._store, self._clock), Backoff(random.Random())
-        rest_s = 0.0
+        rest_s, wait_s = 0.0, FOLD_S
         while not self._clock.wait(stop, rest_s):
-            self._clock.wait(self._committed, FOLD_S)
+            self._clock.wait(self._committed, wait_s)
             self._committed.clear()
             start_s = time.thread_time()    # not what it waited for the disk, or for others on a busy machine
             try:
                 folded = self._step(lease)
                 backoff.reset()
                 rest_s = FOLD_REST_FACTOR * (time.thread_time() - start_s) if folded else 0.0
+                wait_s = FOLD_S if folded else min(2 * wait_s, FOLD_IDLE_S)
             except StoreUnavailable as error:
                 rest_s = backoff.next_s()
                 log.warning("folding: %s; trying again", error)

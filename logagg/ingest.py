@@ -200,8 +200,11 @@ class Ingest:
         start = max(0, state.resume - WINDOW_BYTES)
         if segment.start <= start:
             return segment.data[start - segment.start : state.resume - segment.start]
-        stored = self._store.chunks(stream=state.id, start=start, end=state.resume)
-        return b"".join(decompress(chunk.raw) for chunk in stored if chunk.start < state.resume)[-WINDOW_BYTES:]
+        before, at = b"", start
+        for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
+            before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
+            at = chunk.end
+        return before[-WINDOW_BYTES:]
 
 
 def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, more: bool) -> _Plan:
@@ -363,8 +366,8 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
-    severe = [code for code, name in enumerate(batch.level_names) if name in SEVERE]
-    kept = np.isin(batch.level_codes, severe)
+    severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
+    kept = severe[batch.level_codes]
     for group in claims.groups:
         kept[group.rows] = True
     kept[list(batch.rejects)] = True

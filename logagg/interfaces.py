@@ -55,7 +55,10 @@ class Store(Protocol):
     def chunks(self, *, stream: str | None = None, from_us: int | None = None, to_us: int | None = None,
                start: int | None = None, end: int | None = None, with_parts: bool = False) -> Iterator[Chunk]:
         """Chunks by (stream, start) that overlap [start, end) and the time [from_us, to_us); `events` and `partials`
-        are filled only with `with_parts`. Chunks without any time are found only without a time range."""
+        are filled only with `with_parts`. Chunks without any time are found only without a time range.
+
+        Bytes that are there before and stay are found, whoever merges meanwhile: a merged chunk may then begin before
+        the end of the one before."""
         ...
 
     def events(self, *, from_us: int | None = None, to_us: int | None = None, names: Sequence[str] | None = None,
@@ -72,7 +75,7 @@ class Store(Protocol):
         ...
 
     def partials(self, minutes: Sequence[int]) -> Iterator[Partial]:
-        """All stored partials of all chunks at these minutes, in any order."""
+        """All stored partials of all chunks at these minutes, in any order; those of one minute as of one moment."""
         ...
 
     def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:

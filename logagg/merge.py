@@ -8,7 +8,7 @@ are folded once more, to the same numbers; a fold that reads partials meanwhile 
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from logagg.interfaces import Store
@@ -33,12 +33,21 @@ BEHIND_BYTES_MAX = 4 << 20
 """How far back a stream is looked at that this process has not looked at before."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A stream at the last look: its `resume`, where to begin next time, and whether something waits to be old."""
+
+    resume: int
+    start: int
+    waits: bool
+
+
 class Merger:
     """Merges what streams have got since it looked last. One at a time on a store; two do no harm."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: dict[str, tuple[int, int]] = {}     # stream -> its `resume` at the last look, and where to begin
+        self._seen: dict[str, _Seen] = {}
 
     def merge(self, now_us: int, go_on: Callable[[], bool] = lambda: True) -> tuple[int, int]:
         """Look at each stream once; how many chunks became how many. Ends early when `go_on` says so, or when much
@@ -53,17 +62,30 @@ class Merger:
         return before, after
 
     def _due(self, stream: Stream, now_us: int) -> Iterator[list[Chunk]]:
-        """The groups of a stream's chunks that are to be merged; it is only read where it has grown, or may be old."""
-        resume, start = self._seen.get(stream.id, (-1, max(0, stream.resume - BEHIND_BYTES_MAX)))
-        if resume == stream.resume and start == resume:
+        """The groups of a stream's chunks that are to be merged; it is only read where it has grown, or may be old.
+
+        What will never be merged, a small chunk between large ones, is not looked at again.
+        """
+        far = max(0, stream.resume - BEHIND_BYTES_MAX)
+        seen = self._seen.get(stream.id, _Seen(-1, far, True))
+        if seen.resume == stream.resume and not seen.waits:
             return
-        chunks = [replace(chunk, raw=b"") for chunk in self._store.chunks(stream=stream.id, start=start,
+        chunks = [replace(chunk, raw=b"") for chunk in self._store.chunks(stream=stream.id, start=max(seen.start, far),
                                                                          end=stream.resume) if not chunk.open]
-        found = list(groups(chunks, now_us))
-        merged = {chunk.start for group in found for chunk in group}
-        left = next((chunk.start for chunk in chunks if chunk.start not in merged and is_small(chunk)), stream.resume)
-        self._seen[stream.id] = (stream.resume, min([left, *(group[0].start for group in found)]))
+        found, later = list(groups(chunks, now_us)), list(groups(chunks, None))
+        start = min([_last_run(chunks, stream.resume), *(group[0].start for group in (*found, *later))])
+        self._seen[stream.id] = _Seen(stream.resume, start, bool(found or later))
         yield from found
+
+
+def _last_run(chunks: Sequence[Chunk], resume: int) -> int:
+    """Where the small chunks begin that what comes next may be merged with."""
+    start = resume
+    for chunk in reversed(chunks):
+        if not is_small(chunk) or chunk.end != start or resume - chunk.start > MERGED_BYTES_MAX:
+            break
+        start = chunk.start
+    return start
 
 
 def is_small(chunk: Chunk) -> bool:
@@ -71,8 +93,8 @@ def is_small(chunk: Chunk) -> bool:
     return not chunk.open and chunk.gone is None and chunk.end - chunk.start < SMALL_BYTES_MAX
 
 
-def groups(chunks: Iterable[Chunk], now_us: int) -> Iterator[list[Chunk]]:
-    """Which chunks of one stream, given by rising start, are to be merged with each other.
+def groups(chunks: Iterable[Chunk], now_us: int | None) -> Iterator[list[Chunk]]:
+    """Which chunks of one stream, given by rising start, are to be merged with each other; None: once all are old.
 
     Neighbours that are small and not of this minute, at least eight of them (two, once they are old). The largest
     holds at most half of a group's bytes, so that a byte's chunk doubles with each merge: none is written often.
@@ -96,7 +118,7 @@ def _fits(run: Sequence[Chunk], chunk: Chunk) -> bool:
             and max(times, default=0) - min(times, default=0) <= MERGED_US_MAX)
 
 
-def _group(run: list[Chunk], now_us: int) -> Iterator[list[Chunk]]:
+def _group(run: list[Chunk], now_us: int | None) -> Iterator[list[Chunk]]:
     """The run, less its beginning up to what is too large for the rest."""
     while len(run) > 1:
         sizes = [chunk.end - chunk.start for chunk in run]
@@ -107,9 +129,9 @@ def _group(run: list[Chunk], now_us: int) -> Iterator[list[Chunk]]:
         yield run
 
 
-def _is_of(chunk: Chunk, now_us: int, span_us: int) -> bool:
-    """Whether a chunk's last record is of the last `span_us`."""
-    return chunk.ts_to_us is not None and chunk.ts_to_us > now_us - span_us
+def _is_of(chunk: Chunk, now_us: int | None, span_us: int) -> bool:
+    """Whether a chunk's last record is of the last `span_us`. One of the far future has a wrong time: it is old."""
+    return now_us is not None and chunk.ts_to_us is not None and abs(now_us - chunk.ts_to_us) < span_us
 
 
 def merge(store: Store, group: Sequence[Chunk]) -> bool:

@@ -139,13 +139,14 @@ def _pieces(chunks: Iterator[Chunk], wanted: Wanted, pattern: re.Pattern[str], r
             encoding: str) -> Iterator[_Piece]:
     """The records of all chunks that can matter: with context all, else those of chunks that hold the text."""
     needle = None if wanted.regex or wanted.ignore_case else wanted.text.encode(encoding, "surrogateescape")
+    end = 0     # before it all is told: a chunk that was merged meanwhile may hold some of it again
     for chunk in chunks:
         data = decompress(chunk.raw)
-        if not data or (not wanted.context and not _holds(data, needle, pattern, encoding)):
-            continue
-        for piece in _split(chunk, data, reader, encoding):
-            if piece.ts_us is None or _within(piece.ts_us, wanted):
-                yield piece
+        if data and (wanted.context or _holds(data, needle, pattern, encoding)):
+            for piece in _split(chunk, data, reader, encoding):
+                if piece.offset >= end and (piece.ts_us is None or _within(piece.ts_us, wanted)):
+                    yield piece
+        end = chunk.end
 
 
 def _holds(data: bytes, needle: bytes | None, pattern: re.Pattern[str], encoding: str) -> bool:

@@ -117,12 +117,19 @@ class Folder:
             written = self._write([*_unzoned(dirty), *zoned], touched)
         else:
             written = sum(self._write(_unzoned(minutes), touched) for minutes in _batches(dirty))
+            touched |= self._frozen_since(dirty)
         # Read only now: a zone that was taken up before this sees these hours here, one that is taken up later
         # finds them in the store.
         for zone in self._store.documents("zone"):
             if zone not in done:
                 written += self._fold_zone(zone, dirty, touched)
         return written
+
+    def _frozen_since(self, dirty: Sequence[int]) -> set[str]:
+        """The metrics of the hours of frozen minutes: an earlier fold may have ended when it had written no more."""
+        frozen = dirty[:bisect_left(dirty, self._horizon())]
+        hours = Windows("hour", "", starts_of("hour", frozen))
+        return {key.metric for start, end in hours.runs() for key, _ in self._store.buckets("hour", "", start, end)}
 
     def _fold_zone(self, zone: str, minutes: Iterable[int], touched: set[str], *, frozen_too: bool = False) -> int:
         """Recompute the days, weeks and months of a zone that hold one of these minutes."""

@@ -24,6 +24,7 @@ from logagg.rollup.sketch import VALUE_MAX, Stat
 from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
 
 MINUTE_US = 60_000_000
+FEW_MAX = 64                                #: so few records are counted faster one by one
 LABEL_CHARS_MAX = 256
 SMALL_BYTES_MAX = 2048
 
@@ -80,7 +81,8 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     app, host = label_text(app), label_text(host)
     by_minute: dict[int, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (minute, level), n in _records(batch).items():
-        by_minute[minute]["records"][labels_json({"app": app, "host": host, "level": label_text(level)})] = n
+        labels = labels_json({"app": app, "host": host, "level": label_text(level)})
+        by_minute[minute]["records"][labels] = by_minute[minute]["records"].get(labels, 0) + n
     for (minute, reason), n in _rejects(batch, last_ts_us).items():
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
     for (minute, metric, labels), stat in _measured(batch, claims, metrics, app, host).items():
@@ -99,6 +101,10 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
 
     from logagg.columns import NO_TIME
 
+    if len(batch) <= FEW_MAX:
+        rows = enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True))
+        return Counter((ts_us // MINUTE_US, batch.level_names[code]) for row, (ts_us, code) in rows
+                       if ts_us != NO_TIME and row not in batch.rejects)
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
     pairs, counts = np.unique(

@@ -23,6 +23,8 @@ IN_CLOEXEC, IN_NONBLOCK = 0o2000000, 0o4000
 
 _HEAD = struct.Struct("iIII")               # watch descriptor, mask, cookie, length of the name
 READ_BYTES = 1 << 16
+READS_MAX = 32                              # at once: more than the kernel keeps, and an end where events never end
+PATHS_MAX = 10_000                          # names that are remembered, of files that come and go too
 STOP_LOOK_S = 0.25                          # how often a wait looks whether it is to end
 
 
@@ -102,13 +104,15 @@ class InotifyWatcher:
                 if (folder := self._folders.get(number)) is not None:
                     self._forget(folder)
                     self._changed = True
+                    if mask & IN_MOVE_SELF:     # it is elsewhere now: if it matters there, it is watched anew
+                        self._libc.inotify_rm_watch(self._fd, number)
             elif not mask & IN_MODIFY:
                 self._changed = True
             elif self._grown is not None and (path := self._path(number, name)):
                 self._grown.add(path)
 
     def _events(self) -> Iterator[tuple[int, int, bytes]]:
-        while True:
+        for _ in range(READS_MAX):
             try:
                 data = os.read(self._fd, READ_BYTES)
             except BlockingIOError:
@@ -124,6 +128,8 @@ class InotifyWatcher:
         path = self._paths.get((number, name))
         if path is None:
             folder = self._folders.get(number)
+            if len(self._paths) >= PATHS_MAX:
+                self._paths.clear()
             path = "" if folder is None else os.path.normpath(os.path.join(folder, os.fsdecode(name.rstrip(b"\0"))))  # noqa: PTH118
             self._paths[number, name] = path
         return path

@@ -175,13 +175,15 @@ class Agent:
 
     def _look(self, now_s: float, *, final: bool) -> bool:
         """Ask the files for their sizes that may have grown; tell whether all were asked."""
-        grown = self._watcher.take_grown() if self._watched else None
-        self._told = grown is not None
-        grown = grown or set()
-        for follower in self._unexplained:
-            follower.told = follower.told and follower.path in grown
+        named = self._watcher.take_grown()
+        self._told = self._watched and named is not None
+        grown = (named or set()) if self._told else set()
+        listed = self._listed_s == now_s
+        if self._told and not listed:       # else events were lost, or may have been of another name
+            for follower in self._unexplained:
+                follower.told = follower.told and follower.path in grown
         self._unexplained = []
-        every = final or self._listed_s == now_s or (self._told and now_s - self._looked_s >= WATCHED_LOOK_S)
+        every = final or listed or (self._told and now_s - self._looked_s >= WATCHED_LOOK_S)
         if every:
             self._looked_s = now_s
         for follower in self._roster.followers:
@@ -190,7 +192,7 @@ class Agent:
                 self._listed_s = None       # It was idle and given back: the next listing opens it again.
                 continue
             due = every or told or not ((self._told and follower.told) or _is_idle(follower, now_s))
-            if due and follower.look(now_s) and self._told and not told:
+            if due and follower.look(now_s) and self._told and not (told or listed):
                 self._unexplained.append(follower)
         return every
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from logagg.source.inotify import InotifyWatcher
-
 log = logging.getLogger(__name__)
 
 
@@ -132,7 +130,11 @@ class FolderWatcher:
 def open_watcher() -> Watcher:
     """The system's watcher; none where it has none."""
     try:
-        return InotifyWatcher() if sys.platform == "linux" else FolderWatcher()
+        if sys.platform != "linux":
+            return FolderWatcher()
+        from logagg.source.inotify import InotifyWatcher  # ctypes: not in every Python
+
+        return InotifyWatcher()
     except (ImportError, OSError, RuntimeError) as error:
         log.warning("no watching of folders here (%s); they are listed every second instead", error)
         return NoWatcher()

@@ -58,19 +58,25 @@ def read_chunks(server: MongoServer, stream: str | None, from_us: int | None, to
             wanted[name] = {condition: value}
     ranges: list[Document] = [{"stream": {"$gte": MinKey()} if stream is None else to_column(stream)}]
     while ranges:
-        page = _chunk_page(server, {"$and": [ranges[0], wanted]}, with_parts)
+        page = _chunk_page(server, ranges[0], wanted, with_parts)
         yield from page
         if len(page) < CHUNKS_PER_PAGE:
             ranges.pop(0)
             continue
         last = to_column(page[-1].stream)
-        ranges = [{"stream": last, "start": {"$gt": page[-1].start}}]
+        ranges = [{"stream": last, "end": {"$gt": page[-1].end}}]
         if stream is None:
             ranges.append({"stream": {"$gt": last}})
 
 
-def _chunk_page(server: MongoServer, wanted: Document, with_parts: bool) -> list[Chunk]:
+def _chunk_page(server: MongoServer, within: Document, wanted: Document, with_parts: bool) -> list[Chunk]:
     with server.reading() as session:
+        if "end" in within:             # behind this byte: what holds it may have been merged meanwhile
+            at = {"stream": within["stream"], "start": {"$lt": within["end"]["$gt"]}}
+            before = server.db.chunks.find_one(at, {"start": 1}, session=session, hint="by_place",
+                                               sort={"stream": -1, "start": -1})
+            within = within | {"start": {"$gte": before["start"] if before else 0}}
+        wanted = {"$and": [within, wanted]}
         found = server.db.chunks.find(wanted, session=session).hint("by_place").sort({"stream": 1, "start": 1})
         page = [chunk_of_document(document) for document in found.limit(CHUNKS_PER_PAGE)]
         return [with_its_parts(server, session, chunk) for chunk in page] if with_parts else page
@@ -128,8 +134,8 @@ def _behind(ts_us: int, stream: str, offset: int) -> list[Document]:
 
 def read_partials(server: MongoServer, minutes: Sequence[int]) -> Iterator[Partial]:
     for batch in batches(sorted(set(minutes)), MINUTES_PER_PAGE):
-        with server.errors("read"):
-            for found in server.db.partials.find({"minute": {"$in": batch}}):
+        with server.reading() as session:       # one moment: what is merged meanwhile is seen once
+            for found in server.db.partials.find({"minute": {"$in": batch}}, session=session):
                 yield Partial(found["minute"], bytes(found["data"]))
 
 

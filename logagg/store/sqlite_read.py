@@ -22,7 +22,6 @@ CHUNK_COLUMNS = 'no, start, "end", revision, open, gone, ts_from_us, ts_to_us, c
 CHUNKS_PER_PAGE = 16                # up to 4 MiB each
 EVENTS_PER_PAGE = 1000
 EVENTS_PER_WINDOW = 50_000          # index entries that one statement may pass while it looks for names
-PARTIALS_PER_PAGE = 500
 BUCKET_BYTES_PER_PAGE = 4 << 20
 
 Row = tuple[Any, ...]
@@ -48,19 +47,20 @@ def read_chunks(file: SqliteFile, stream: str | None, from_us: int | None, to_us
                 end: int | None, with_parts: bool) -> Iterator[Chunk]:
     where, values = conditions((('"end" > ?', start), ("start < ?", end), ("ts_to_us >= ?", from_us),
                                 ("ts_from_us < ?", to_us)))
+    behind = "coalesce((SELECT max(start) FROM chunks WHERE stream = ? AND start < ?), -1)"     # merged meanwhile?
     sql = (f"SELECT {CHUNK_COLUMNS}, raw.bytes FROM chunks LEFT JOIN raw ON raw.chunk = chunks.no"
-           f" WHERE stream = ? AND start > ?{where} ORDER BY start LIMIT {CHUNKS_PER_PAGE}")
+           f' WHERE stream = ? AND start >= {behind} AND "end" > ?{where} ORDER BY start LIMIT {CHUNKS_PER_PAGE}')
     for no, name in _stream_numbers(file, stream):
         after = -1
         while True:
             with file.reading() as db:
-                page = [chunk_of(name, row, row[10] or b"") for row in db.execute(sql, (no, after, *values))]
+                page = [chunk_of(name, row, row[10] or b"") for row in db.execute(sql, (no, no, after, after, *values))]
                 if with_parts:
                     page = [chunk_with_parts(db, no, chunk) for chunk in page]
             yield from page
             if len(page) < CHUNKS_PER_PAGE:
                 break
-            after = page[-1].start
+            after = page[-1].end
 
 
 def _stream_numbers(file: SqliteFile, stream: str | None) -> list[tuple[int, str]]:
@@ -82,18 +82,12 @@ def chunk_with_parts(db: sqlite3.Connection, no: int, chunk: Chunk) -> Chunk:
 
 
 def read_partials(file: SqliteFile, minutes: Sequence[int]) -> Iterator[Partial]:
-    sql = ("SELECT stream, start, data FROM partials WHERE minute = ? AND (stream, start) > (?, ?)"
-           f" ORDER BY stream, start LIMIT {PARTIALS_PER_PAGE}")
+    """A minute is read at one moment, whole: while chunks are merged, pages of it would miss or repeat some."""
     for minute in sorted(set(minutes)):
-        after = (-1, -1)
-        while True:
-            with file.reading() as db:
-                page = db.execute(sql, (minute, *after)).fetchall()
-            for row in page:
-                yield Partial(minute, row[2])
-            if len(page) < PARTIALS_PER_PAGE:
-                break
-            after = page[-1][:2]
+        with file.reading() as db:
+            found = db.execute("SELECT data FROM partials WHERE minute = ?", (minute,)).fetchall()
+        for data, in found:
+            yield Partial(minute, data)
 
 
 def read_buckets(file: SqliteFile, step: str, zone: str, start: int, end: int,

@@ -98,6 +98,21 @@ class TestFold:
         assert found == [(1, b"a:0:1"), (1, b"b:0:1"), (3, b"a:10:3"), (3, b"b:10:3")]
         assert list(store.partials([])) == []
 
+    def test_partials_of_one_moment(self, store: Store) -> None:
+        """While chunks are merged a minute's partials are read as before or as after: none is missed or counted twice.
+
+        A fold that did would tell the rules of numbers that never were.
+        """
+        ids = [f"s{i:04}" for i in range(200)]
+        parts = {id: [chunk(id, at, at + 10) for at in (0, 10, 20)] for id in ids}
+        store.commit([(after(stream(id), parts[id]), parts[id]) for id in ids])
+        before = sorted(part.data for part in store.partials([T0_MINUTE]))
+        reading = store.partials([T0_MINUTE])
+        seen = [next(reading).data]
+        for id in ids[1::15]:
+            assert store.replace(id, 0, 30, {0: 1, 10: 1, 20: 1}, [chunk(id, 0, 30)])
+        assert sorted(seen + [part.data for part in reading]) == before
+
     def test_many_partials(self, store: Store) -> None:
         """A minute with more partials than any page gives all of them."""
         parts = [chunk(f"s{i:04}", 0, 10, offsets=[]) for i in range(1100)]

@@ -41,6 +41,15 @@ class TestChunks:
         """All chunks come ordered by (stream, start), also when they are more than any page."""
         assert [(c.stream, c.start) for c in filled.chunks()] == [(id, i * 10) for id in "ab" for i in range(41)]
 
+    def test_merged_meanwhile(self, filled: Store) -> None:
+        """Whatever is merged while chunks are read, no byte is passed over: a merged chunk may repeat some."""
+        found = filled.chunks(stream="a")
+        seen = [next(found) for _ in range(16)]
+        revisions = dict.fromkeys(range(100, 250, 10), 1)
+        assert filled.replace("a", 100, 250, revisions, [chunk("a", 100, 250, ts_us=T0_US + 10_000)])
+        seen += found
+        assert {byte for c in seen for byte in range(c.start, c.end)} == set(range(410))
+
     def test_bytes_overlap(self, filled: Store) -> None:
         """[start, end) finds the chunks that share a byte with it."""
         assert [c.start for c in filled.chunks(stream="a", start=15, end=40)] == [10, 20, 30]

@@ -1,5 +1,6 @@
 """Growth that the kernel tells of, and growth that it is silent about."""
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from logagg.source.watch import open_watcher
+from logagg.source import inotify
+from logagg.source.watch import NoWatcher, open_watcher
 from tests.tailing import Bench
 
 SILENT_S = 5.0
@@ -17,13 +19,15 @@ class Told:
     """A watcher that tells what the test says."""
 
     def __init__(self) -> None:
-        self.grown: set[str] = set()
+        self.changed = False
+        self.grown: set[str] | None = set()
 
     def watch(self, folders: Mapping[str, bool]) -> bool:
         return True
 
     def take_changed(self) -> bool:
-        return False
+        changed, self.changed = self.changed, False
+        return changed
 
     def take_grown(self) -> set[str] | None:
         grown, self.grown = self.grown, set()
@@ -60,6 +64,55 @@ def test_the_kernel_tells_of_growth(tmp_path: Path) -> None:
     watcher.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_names_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are written to and deleted leave nothing behind, however many names they had."""
+    monkeypatch.setattr(inotify, "PATHS_MAX", 10)
+    watcher = inotify.InotifyWatcher()
+    watcher.watch({str(tmp_path): False})
+    paths = [tmp_path / f"{i}.log" for i in range(50)]
+    for path in paths:
+        path.write_text("1\n")
+        path.unlink()
+    assert watcher.take_grown() == {str(path) for path in paths}
+    assert len(watcher._paths) <= 10
+    watcher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_events_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes as fast as events are read holds up nobody: what is left is told the next time."""
+    watcher = inotify.InotifyWatcher()
+    watcher.watch({str(tmp_path): False})
+    (tmp_path / "a.log").write_text("1\n")
+    event = os.read(watcher._fd, inotify.READ_BYTES)
+    monkeypatch.setattr(inotify.os, "read", lambda fd, size: event)
+    assert watcher.take_grown() == {str(tmp_path / "a.log")}
+    monkeypatch.undo()
+    watcher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_a_folder_that_was_moved_away(tmp_path: Path) -> None:
+    """A folder that is elsewhere is watched no more: what is written there wakes nobody."""
+    (tmp_path / "logs").mkdir()
+    watcher = open_watcher()
+    watcher.watch({str(tmp_path / "logs"): False})
+    (tmp_path / "logs").rename(tmp_path / "gone")
+    assert watcher.take_changed()
+    (tmp_path / "gone" / "a.log").write_text("1\n")
+    assert not watcher.take_changed()
+    assert watcher.take_grown() == set()
+    watcher.close()
+
+
+def test_a_python_without_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without inotify folders are listed instead."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setitem(sys.modules, "logagg.source.inotify", None)
+    assert isinstance(open_watcher(), NoWatcher)
+
+
 def test_told_files_are_read_at_once(tmp_path: Path) -> None:
     """A file that the kernel tells of is read in the next round, and nothing is to be done until the next look."""
     told = Told()
@@ -87,3 +140,34 @@ def test_a_silent_file_is_asked_from_then_on(tmp_path: Path) -> None:
     bench.write("a.log", "5\n6\n")
     bench.settle(0.5)
     assert bench.contents() == ["1\n2\n3\n4\n5\n6\n"]
+
+
+def test_a_file_that_is_renamed_as_it_grows(tmp_path: Path) -> None:
+    """Growth is told under the name of that moment, and the file is found under another: it is not silent for that."""
+    told = Told()
+    bench = Bench(tmp_path, watcher=told)
+    bench.write("a.log", "1\n2\n")
+    bench.settle(2)
+    bench.write("a.log", "3\n4\n")
+    told.grown = {str(tmp_path / "a.log")}
+    (tmp_path / "a.log").rename(tmp_path / "a.log.1")
+    told.changed = True
+    bench.settle(2)
+    assert bench.contents() == ["1\n2\n3\n4\n"]
+    assert bench.agent.step() > 1
+
+
+def test_events_that_were_lost_say_nothing_of_files(tmp_path: Path) -> None:
+    """A file that grew while the kernel lost count is told of as before from then on."""
+    told = Told()
+    bench = Bench(tmp_path, watcher=told)
+    bench.write("a.log", "1\n2\n")
+    bench.settle(2)
+    bench.write("a.log", "3\n4\n")
+    bench.clock.step(SILENT_S)
+    bench.agent.step()
+    told.grown = None
+    bench.agent.step()
+    bench.settle(2)
+    assert bench.contents() == ["1\n2\n3\n4\n"]
+    assert bench.agent.step() > 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from logagg.errors import StoreError, UsageError
+from logagg.errors import StoreError, StoreUnavailable, UsageError
 from logagg.record import Bucket, BucketKey, Chunk, Mark, Stream
 from logagg.rollup.fold import OTHER, Folder, FoldResult, expirable_before, limit_labels
 from logagg.rollup.metric import Metric, MetricSet
@@ -101,6 +101,33 @@ def test_windows_below_the_horizon_are_left_alone() -> None:
     folder.fold_all()
     days = stored(store, "day", NEW_YORK)
     assert days["das_calls", MINUTE - 497, text(host="h1", operation="a")] == b"3"
+
+
+class Killed(MemoryStore):
+    """Ends the process instead of the second write of a fold."""
+
+    writes = 0
+
+    def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:
+        self.writes += 1
+        if self.writes == 2:
+            raise StoreUnavailable("killed")
+        return super().fold(buckets, marks)
+
+
+def test_a_horizon_that_rises_after_a_crash_leaves_no_day_behind_its_hours() -> None:
+    """Where the minutes of a fold were written and are frozen since, the next fold still brings their days up to them.
+    """
+    store = Killed()
+    commit(store, "s", [Columns([call(T + i * 60_000_000) for i in range(10)])])
+    with pytest.raises(StoreUnavailable):
+        Folder(store, METRICS).fold()
+    store.put_document("horizon", "freeze", 0, {"minute": MINUTE + 60})
+    assert Folder(store, METRICS).fold_all().frozen == 10
+    hours, days = ([sum(Stat.from_bytes(row).count for row in bucket.rows.values())
+                    for key, bucket in store.buckets(step, zone, 0, 10**9) if key.metric == "das_calls"]
+                   for step, zone in (("hour", ""), ("day", "UTC")))
+    assert sum(hours) == sum(days) == 10
 
 
 def test_expiring_below_the_horizon_never_shrinks_a_number() -> None:

@@ -1,12 +1,26 @@
 """Which chunks are merged, and what a merged chunk holds."""
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from logagg.merge import COUNT_MIN, MERGED_BYTES_MAX, MERGED_US_MAX, OLD_US, SMALL_BYTES_MAX, YOUNG_US, groups, merged
+from logagg.merge import (
+    COUNT_MIN,
+    MERGED_BYTES_MAX,
+    MERGED_US_MAX,
+    OLD_US,
+    SMALL_BYTES_MAX,
+    YOUNG_US,
+    Merger,
+    groups,
+    merged,
+)
 from logagg.raw import compress, decompress
-from logagg.record import Chunk, Counts, Partial
+from logagg.record import Chunk, Counts, Partial, Stream
+from logagg.store.memory import MemoryStore
+from tests.contract.making import commit, stored
 
 NOW_US = 1_790_000_000_000_000
 LATELY_US = NOW_US - 2 * YOUNG_US
@@ -53,6 +67,47 @@ def test_what_ends_a_run(other: object) -> None:
     if other == "elsewhere":
         middle = []
     assert sizes(before + middle + behind) == [[200] * 8, [200] * 8]
+
+
+def test_a_wrong_clock() -> None:
+    """What is of a year to come is not waited for."""
+    assert sizes(chunks(200, 200, ts_us=NOW_US + 100 * OLD_US)) == [[200, 200]]
+
+
+class Counting(MemoryStore):
+    """Counts the chunks that are read."""
+
+    read = 0
+
+    def chunks(self, **wanted: Any) -> Iterator[Chunk]:
+        for chunk in super().chunks(**wanted):
+            self.read += 1
+            yield chunk
+
+
+def test_what_is_never_merged_is_read_once() -> None:
+    """Small chunks between large ones do not make each look read all that has come since."""
+    store = Counting()
+    merger, state = Merger(store), Stream("s1", "host", "app", "a.log", "x")
+    for minute in range(30):
+        state = commit(store, state, *(chunk_with(c) for c in chunks(200, SMALL_BYTES_MAX, 300, SMALL_BYTES_MAX,
+                                                                     start=state.end)))
+        store.read = 0
+        assert merger.merge(NOW_US + minute * 60_000_000) == (0, 0)
+        assert store.read <= 5
+
+
+def test_a_stream_that_rests_is_not_read() -> None:
+    """Chunks that have nobody to be merged with wait for their stream to grow, and then are merged."""
+    store = Counting()
+    merger = Merger(store)
+    commit(store, Stream("s1", "host", "app", "a.log", "x"), *(chunk_with(c) for c in chunks(5000, 200)))
+    assert merger.merge(NOW_US) == (0, 0)
+    store.read = 0
+    assert merger.merge(NOW_US + 2 * OLD_US) == (0, 0)
+    assert store.read == 0
+    commit(store, stored(store, "s1"), *(chunk_with(c) for c in chunks(4800, start=5200)))
+    assert merger.merge(NOW_US + 2 * OLD_US) == (3, 1)
 
 
 def test_bounds() -> None:

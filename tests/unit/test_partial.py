@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from logagg.record import Partial
+from logagg.rollup import partial
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.partial import merge_partials, partials, to_steps
 from logagg.rollup.sketch import Stat
@@ -33,6 +34,20 @@ def test_records_are_counted_by_minute_and_level() -> None:
     assert found == {MINUTE - 1: {"records": {label["INFO"]: 1}},
                      MINUTE: {"records": {label["INFO"]: 2, label[""]: 1}},
                      MINUTE + 1: {"records": {label["WARN"]: 1}}}
+
+
+def test_few_and_many_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records come at once, those without a time and rejects are not among them."""
+    rows = [(T + i * 20_000_000 if i % 5 else None, ("INFO", "WARN", None)[i % 3], None, {}) for i in range(40)]
+    few = content(made(*rows, rejects={3: "too_long", 5: "no_layout"}))
+    monkeypatch.setattr(partial, "FEW_MAX", 0)
+    assert content(made(*rows, rejects={3: "too_long", 5: "no_layout"})) == few
+
+
+def test_levels_that_are_told_alike_are_counted_together() -> None:
+    """Levels that only differ in bytes that no encoding has are one label, with the sum of both."""
+    found = content(made((T, "\udcff", None, {}), (T, "\udcfe", None, {})))
+    assert [*found[MINUTE]["records"].values()] == [2]
 
 
 def test_a_reject_counts_at_the_last_time_seen() -> None:

@@ -1,5 +1,9 @@
 """`grep`: whole records, in range, with context, whatever the chunks are."""
 
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
 import pytest
 
 from logagg.config import Config, SourceConfig
@@ -88,6 +92,22 @@ def test_context_crosses_chunks(store: MemoryStore) -> None:
     found = _search(store, Wanted("start|end", regex=True, context=1))
     assert [(one.hit, one.gap) for one in found] == [(True, False), (False, False), (False, True), (True, False)]
     assert len(_search(store, Wanted("retry", context=9))) == len(RECORDS)
+
+
+def test_merged_meanwhile() -> None:
+    """A chunk that was merged while the search went on repeats what is told already: each record comes once."""
+    one_by_one, whole = _store({"das.log": RECORDS}, 1), _store({"das.log": RECORDS}, 6)
+
+    class Merged(MemoryStore):
+        def streams(self, **wanted: Any) -> list[Stream]:
+            return whole.streams(**wanted)
+
+        def chunks(self, **wanted: Any) -> Iterator[Chunk]:
+            yield from islice(one_by_one.chunks(**wanted), 3)
+            yield from whole.chunks(**wanted)
+
+    for context in (0, 1):
+        assert len(_search(Merged(), Wanted("[main]", context=context))) == len(RECORDS)
 
 
 def test_filters_and_streams() -> None:
