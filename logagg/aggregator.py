@@ -39,6 +39,7 @@ FOLD_REST_FACTOR = 4
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
 
+WAITING_MAX = 100
 MERGE_S = 60.0
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
@@ -114,10 +115,15 @@ class Aggregator:
     def _merge(self, stop: threading.Event) -> None:
         """Merge small chunks once a minute."""
         lease, merger = Lease(self._store, self._clock, "merge"), Merger(self._store)
+
+        def may_go_on() -> bool:
+            """What is merged is folded again: that must not hold up what is new."""
+            return not stop.is_set() and lease.hold() and len(self._store.unfolded(WAITING_MAX)) < WAITING_MAX
+
         while not self._clock.wait(stop, MERGE_S):
             try:
                 if lease.hold():
-                    before, after = merger.merge(self._clock.now_us(), lambda: not stop.is_set() and lease.hold())
+                    before, after = merger.merge(self._clock.now_us(), may_go_on)
                     if before:
                         self._committed.set()
                         log.info("merged %d chunks into %d", before, after)
