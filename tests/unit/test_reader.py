@@ -1,6 +1,7 @@
 """The block reader: where records begin and end, their columns and parts, rejects, carries."""
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -37,6 +38,17 @@ def test_columns_and_record_agree() -> None:
     assert batch.record(1).offset == 1000 + len(line("one")) + 7
     assert batch.carry == {"ts": 1709859722_000000}
     assert batch.ts_us[1] == batch.carry["ts"]
+
+
+def test_many_short_lines_take_little_memory() -> None:
+    """A record of a million empty lines takes a few times its bytes, not arrays with a number for each line."""
+    block = line("one") + b"\n" * 1_000_000 + line("two")
+    tracemalloc.start()
+    batch = LayoutReader(PLAIN).read(block, 0, {}, final=True)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(batch), batch.end) == (2, len(block))
+    assert peak_bytes < 10 * len(block)
 
 
 def test_levels_that_differ_in_every_record_cost_no_search() -> None:
