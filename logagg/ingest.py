@@ -200,6 +200,8 @@ class Ingest:
         start = max(0, state.resume - WINDOW_BYTES)
         if segment.start <= start:
             return segment.data[start - segment.start : state.resume - segment.start]
+        if self._under_way is not None:
+            wait([self._under_way[1]])      # perhaps with these very bytes; what came of it, `_answer` tells
         before, at = b"", start
         for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
             before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some

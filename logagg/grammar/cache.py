@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 
 from logagg.version import __version__
 
-ENTRIES_MAX = 64
+ENTRIES_MAX = 2000
+"""More than the layouts that detection knows, each some hundred bytes: they push no grammar out."""
+
 ENTRY_BYTES_MAX = 1 << 20
 
 _POSIX = os.name == "posix"
@@ -144,9 +146,11 @@ def _write(path: Path, key: str, body: bytes) -> None:
     except OSError:
         new.unlink(missing_ok=True)
         raise
-    by_age = sorted(path.parent.iterdir(), key=lambda one: one.lstat().st_mtime_ns, reverse=True)
-    for old in by_age[ENTRIES_MAX:]:
-        old.unlink(missing_ok=True)
+    entries = list(path.parent.iterdir())
+    if len(entries) > ENTRIES_MAX:
+        entries.sort(key=lambda one: one.lstat().st_mtime_ns, reverse=True)
+        for old in entries[ENTRIES_MAX:]:
+            old.unlink(missing_ok=True)
 
 
 # ---- trees as JSON ---------------------------------------------------------------------------------------------------

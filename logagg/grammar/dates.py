@@ -17,6 +17,9 @@ DISORDER_US = 10_000_000
 
 BASES_MAX = 65_536
 
+LAST_MINUTE_US = 253_402_300_740_000_000
+"""9999-12-31 23:59, whose leap second would be in a year that has no text."""
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ABBREVIATIONS = {
     "UTC": 0, "GMT": 0, "Z": 0, "UT": 0, "WET": 0, "CET": 60, "CEST": 120, "EET": 120, "EEST": 180, "MSK": 180,
@@ -131,7 +134,7 @@ class DateFormat:
         if self._second is not None:
             key = key[:self._second] + b"00" + self._gap + b"0" * self._digits + key[self._second:]
         passes = self.passes(key)
-        if passes is None or passes[0] != passes[1]:
+        if passes is None or passes[0] != passes[1] or passes[0] >= LAST_MINUTE_US:
             raise KeyError(key)
         return passes[0]
 

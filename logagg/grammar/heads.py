@@ -22,6 +22,7 @@ class Levels:
     def __init__(self) -> None:
         self.names: list[str | None] = [None]
         self._code_of: dict[bytes, int] = {}
+        self._code_of_name: dict[str, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -37,9 +38,10 @@ class Levels:
     def _add(self, raw: bytes) -> int:
         with self._lock:
             name = raw.strip(b" ").decode("utf-8", "replace")
-            if name not in self.names:
+            code = self._code_of_name.setdefault(name, len(self.names))
+            if code == len(self.names):
                 self.names.append(name)
-            self._code_of[raw] = code = self.names.index(name)
+            self._code_of[raw] = code
             return code
 
 

@@ -32,6 +32,10 @@ PARTIAL_LINE_BYTES_MAX = 65_536
 VECTOR_BYTES_MIN = 16_384
 """On smaller blocks the regular expression is faster than arrays are set up."""
 
+VECTOR_LINE_BYTES_MIN = 16
+"""Where lines are shorter than this on average, nearly none is a head: arrays would take a hundred times the block's
+memory, and the regular expression passes over them faster."""
+
 VECTORS_MAX = 100
 
 
@@ -61,7 +65,7 @@ class LayoutReader:
         levels = self._levels
         found = NO_HEADS
         if layout is not None:
-            vector = self._vector(text, layout) if len(block) >= self._vector_bytes_min else None
+            vector = self._vector(text, layout, block)
             find = vector.find if vector else partial(find_heads, layout)
             found = find(block, levels, mid=bool(carry.get("mid")),
                          mark=BOM if not base and block.startswith(BOM) else b"")
@@ -87,8 +91,10 @@ class LayoutReader:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
 
-    def _vector(self, text: str, layout: Layout) -> VectorLayout | None:
-        """The layout's vector engine, if it has one."""
+    def _vector(self, text: str, layout: Layout, block: bytes) -> VectorLayout | None:
+        """The layout's vector engine, if it has one and the block is one for it."""
+        if len(block) < max(self._vector_bytes_min, block.count(b"\n") * VECTOR_LINE_BYTES_MIN):
+            return None
         if text not in self._vectors:
             if len(self._vectors) >= VECTORS_MAX:
                 self._vectors.clear()

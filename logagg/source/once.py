@@ -14,7 +14,8 @@ from logagg.interfaces import Store
 from logagg.retry import Backoff
 from logagg.source.discover import FileSource, discover
 from logagg.source.files import open_log
-from logagg.source.follow import BLOCK_BYTES, Follower, State
+from logagg.source.follow import BLOCK_BYTES, NO_LINE, Follower, State
+from logagg.source.identity import line_text
 from logagg.source.notice import Notices
 from logagg.source.observe import note_found
 from logagg.source.recognise import Holders, recognise, remember
@@ -83,7 +84,8 @@ def read_shares(
     clock = clock or SystemClock()
     began_us, result = clock.now_us(), Once()
     found = {source: _find(source, result) for source in sources}
-    for part in read(shares([(source, path) for source, paths in found.items() for path in paths], count)):
+    files = [(source, path) for source, paths in found.items() for path in paths]
+    for part in read(shares(files, count, store.streams(first_line=line_text(NO_LINE)))):
         result.add(part)
     result.copies.sort()
     result.waiting.sort()

@@ -68,6 +68,15 @@ def test_an_impossible_date_has_no_time_and_spoils_no_other() -> None:
     assert DateFormat().decode(dates, None) == [us("2023-02-28T10:00"), None, us("2023-03-01T10:00:00.001")]
 
 
+def test_a_leap_second_behind_the_last_year_has_no_time() -> None:
+    """A time in the year 10000 could not be told as text; the second before it can."""
+    dates = [b"9999-12-31 23:59:59,999", b"9999-12-31 23:59:60,000"]
+    first, second = DateFormat().decode(dates, None)
+    assert first is not None and second is None
+    assert text_of(first, "999") == "9999-12-31T23:59:59.999Z"
+    assert DateFormat(zone="Etc/GMT+5").decode([b"9999-12-31 18:59:60,000"], None) == [None]
+
+
 @pytest.mark.parametrize(("zone", "moment"), [
     ("UTC", "2024-07-01T12:00"), ("America/New_York", "2024-07-01T16:00"), ("Asia/Kolkata", "2024-07-01T06:30"),
     ("+05:30", "2024-07-01T06:30"), ("GMT-3", "2024-07-01T15:00"), ("Australia/Lord_Howe", "2024-07-01T01:30")])

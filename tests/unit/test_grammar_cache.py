@@ -11,6 +11,8 @@ import pytest
 
 from logagg.errors import GrammarError
 from logagg.grammar import cache, lark_rules
+from logagg.grammar.compiler import compile_layout
+from logagg.grammar.detect import MATCHES, detect
 from logagg.grammar.events import EventGrammar
 from logagg.grammar.pattern import parse_pattern
 from tests.conftest import ROOT
@@ -266,6 +268,18 @@ def test_the_cache_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(cache, "ENTRY_BYTES_MAX", 100)
     load(text=TEXT.replace("hello ", "more "))
     assert len(list(folder.iterdir())) == 3
+
+
+def test_detection_pushes_no_grammar_out(folder: Path, reads: list[str]) -> None:
+    """Telling the layouts of two logs tries dozens; the grammars that were kept before are still there."""
+    load()
+    parse_pattern.cache_clear()
+    compile_layout.cache_clear()
+    for line in (b"2026-11-22 13:00:00,123 INFO [main] a.b.C - one\n", b"2026-11-22T13:00:00.123 INFO two\n"):
+        assert detect(line * MATCHES)[1]
+    assert len(list(folder.iterdir())) > 64
+    assert load("second") == READ
+    assert reads == ["first"]
 
 
 def test_a_grammar_with_neighbours_is_read_each_time(folder: Path, reads: list[str], tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import replace
 
 import pytest
 
+from logagg import ingest as ingest_module
 from logagg.errors import StoreUnavailable
 from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
@@ -340,3 +342,28 @@ def test_a_server_that_fails_while_more_is_read(moment: int) -> None:
     assert server.commits == moment
     offer(ingest, stream, 0, PIECES, flush=True)
     assert [event.offset for event in server.events()] == list(range(0, len(PIECES), 2))
+
+
+def test_bytes_before_a_segment_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that reaches back into the piece that is being committed is made of it, not of what is stored yet."""
+    before = b"".join(map(line, range(174)))
+    behind = line(1).replace(b"10:00", b"10:01") + line(2) + b"more\n" * PIECE_LINES_MAX + line(3)
+    waited = threading.Event()
+
+    def telling(under_way: list[Future[list[Committed]]]) -> None:
+        waited.set()
+        wait(under_way)
+
+    def read(store: MemoryStore) -> Stream:
+        first = new_stream("app", "host", "/logs/a.log", line(0).rstrip(b"\n"), 0)
+        one = pipeline()
+        ingest = Ingest(store, lambda stream: one)
+        known = offer(ingest, first, 0, before, flush=True).stream
+        assert known.resume + 150 < 8192       # a window ends there
+        return offer(ingest, known, known.resume, before[known.resume:] + behind).stream
+
+    server, plain = Server(), MemoryStore()
+    server.before = lambda number: None if number != 2 or waited.wait(30) else pytest.fail("nobody waited")
+    monkeypatch.setattr(ingest_module, "wait", telling)
+    assert read(server) == read(plain)
+    assert waited.is_set()

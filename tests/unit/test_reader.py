@@ -1,6 +1,7 @@
 """The block reader: where records begin and end, their columns and parts, rejects, carries."""
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -8,6 +9,7 @@ from logagg.errors import GrammarError
 from logagg.grammar.body import body
 from logagg.grammar.compiler import Layout
 from logagg.grammar.decode import Decoder, take_apart
+from logagg.grammar.heads import Levels
 from logagg.grammar.reader import PARTIAL_LINE_BYTES_MAX, LayoutReader
 from logagg.record import Record
 
@@ -36,6 +38,31 @@ def test_columns_and_record_agree() -> None:
     assert batch.record(1).offset == 1000 + len(line("one")) + 7
     assert batch.carry == {"ts": 1709859722_000000}
     assert batch.ts_us[1] == batch.carry["ts"]
+
+
+def test_many_short_lines_take_little_memory() -> None:
+    """A record of a million empty lines takes a few times its bytes, not arrays with a number for each line."""
+    block = line("one") + b"\n" * 1_000_000 + line("two")
+    tracemalloc.start()
+    batch = LayoutReader(PLAIN).read(block, 0, {}, final=True)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(batch), batch.end) == (2, len(block))
+    assert peak_bytes < 10 * len(block)
+
+
+def test_levels_that_differ_in_every_record_cost_no_search() -> None:
+    """What stands in a level's place may be any word: four times as many words take about four times as long."""
+    def seconds(count: int) -> float:
+        raws = [b"L%d " % number for number in range(count)]
+        began = time.perf_counter()
+        levels = Levels()
+        codes = levels.codes(raws)
+        taken = time.perf_counter() - began
+        assert [levels.names[code] for code in codes.tolist()] == [raw.decode().strip() for raw in raws]
+        return taken
+
+    assert min(seconds(20_000) for _ in range(3)) < 8 * min(seconds(5000) for _ in range(3))
 
 
 def test_levels_are_interned() -> None:

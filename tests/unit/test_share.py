@@ -2,10 +2,16 @@
 
 import gzip
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from logagg.source.discover import FileSource
+from logagg.source.follow import NO_LINE
+from logagg.source.identity import new_stream
+from logagg.source.once import Once, read_shares
 from logagg.source.share import shares
+from logagg.store.memory import MemoryStore
 
 
 def write(folder: Path, contents: dict[str, bytes]) -> list[tuple[FileSource, str]]:
@@ -26,6 +32,28 @@ def test_files_that_may_be_one_stream_stay_together(tmp_path: Path) -> None:
     parts = shares(files, 7)
     assert names(parts) == [["a.log", "a.log.1.gz", "a.short", "c.log"], ["b.log"], ["d.log"], ["empty"]]
     assert all(source.exclude == () and source.app == "app" for part in parts for source in part)
+
+
+def test_files_without_a_first_line_stay_together(tmp_path: Path) -> None:
+    """Their streams differ in nothing but a number, which two processes would give twice: one would lose its bytes."""
+    files = write(tmp_path, {"a.short": b"one", "b.short": b"two", "c.log": b"\nthree\n", "d.log": b"\r\nfour\n",
+                             "e.log": b"one more\n", "f.log": b"x\n", "g.log": b"y\n"})
+    assert names(shares(files, 7)) == [["a.short", "b.short", "c.log", "d.log", "e.log"], ["f.log"], ["g.log"]]
+
+
+def test_files_that_may_be_a_stored_stream_without_a_first_line_stay_together(tmp_path: Path) -> None:
+    """Each of them could go on with it; the stored stream itself has no share."""
+    source = write(tmp_path, {"a.log": b"one a\n", "b.log": b"one b\n", "c.log": b"two\n"})[0][0]
+    store = MemoryStore()
+    store.commit([(replace(new_stream("app", "host", "gone", NO_LINE, 0), head=b"one"), ())])
+    parts: list[list[FileSource]] = []
+
+    def read(found: Sequence[Sequence[FileSource]]) -> list[Once]:
+        parts.extend(map(list, found))
+        return []
+
+    read_shares([source], store, 3, read)
+    assert names(parts) == [["a.log", "b.log"], ["c.log"]]
 
 
 def test_other_hosts_are_other_streams(tmp_path: Path) -> None:
