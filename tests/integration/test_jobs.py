@@ -44,7 +44,13 @@ def started(folder: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "logagg", "ingest", "logs", "--app", "app", "--host", "h", "--timezone", "UTC",
                "--json", *options]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)})
+                            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)},
+                            preexec_fn=listen_to_sigint if os.name == "posix" else None)
+
+
+def listen_to_sigint() -> None:
+    """Run in the child: what a shell starts in the background, as this test run may be, ignores SIGINT otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ingested(folder: Path, *options: str, status: int = 0) -> Any:
