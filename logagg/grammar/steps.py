@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ LITERAL_RUN = {"line": (0, 10), "pid": (1, 64)} | dict.fromkeys(NUMBERS, (1, 20)
 """Fields with an alphabet of their own: how few and how many bytes of it they have."""
 
 _BALANCED_BYTES_MAX = 1024
+BLANKS_MAX = 64
 
 
 class Step(Protocol):
@@ -49,6 +50,19 @@ class Literal:
                 return False
         cursor.at = cursor.at + self._size
         return True
+
+
+class Blanks:
+    """As many blanks as there are, and at least so many."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def run(self, cursor: Cursor) -> bool:
+        count = _blanks(cursor, cursor.at, BLANKS_MAX)
+        cursor.sure &= bool((count < BLANKS_MAX).all())
+        cursor.at = cursor.at + count
+        return cursor.keep((count >= self._least) & (count < BLANKS_MAX))
 
 
 class Date:
@@ -186,7 +200,7 @@ def steps_of(layout: Layout) -> list[Step] | None:
     number = 0
     for place, piece in enumerate(layout.pieces):
         left = layout.pieces[place - 1] if place else None
-        right = layout.pieces[place + 1] if place + 1 < len(layout.pieces) else None
+        right = _behind(piece, layout.pieces[place + 1:])
         group, number = f"f{number}", number + (isinstance(piece, Converter) and piece.name != "blanks")
         step = _step(layout, piece, group, left, right, columns)
         if step is None:
@@ -195,11 +209,26 @@ def steps_of(layout: Layout) -> list[Step] | None:
     return steps
 
 
+def _behind(piece: Piece, right: Sequence[Piece]) -> Piece | None:
+    """What ends a piece. Blanks behind a field without padding end it as their text would; where there may be none,
+    so does what follows them: the first of either is the first place that the field's pattern tries."""
+    behind = right[0] if right else None
+    if not _is_blanks(behind) or not isinstance(piece, Converter) or piece.width_min or piece.name in FREE:
+        return behind
+    return right[1] if "0" in behind.options and len(right) > 1 else Text(" ")
+
+
+def _is_blanks(piece: Piece | None) -> TypeGuard[Converter]:
+    return isinstance(piece, Converter) and piece.name == "blanks"
+
+
 def _step(layout: Layout, piece: Piece, group: str, left: Piece | None, right: Piece | None,
           columns: set[str]) -> Step | None:
     if isinstance(piece, Text):
         text = piece.text.encode(layout.encoding, "replace")
         return None if b"\n" in text or b"\0" in text else Literal(text)
+    if _is_blanks(piece):
+        return Blanks(0 if "0" in piece.options else 1)
     behind = right.text.encode(layout.encoding, "replace") if isinstance(right, Text) else b""
     if piece.name == "date":
         return _date(layout, piece, group)
