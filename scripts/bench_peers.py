@@ -14,6 +14,18 @@ from pathlib import Path
 from bench_figures import Stopwatch, Taken
 
 HEAD = r"^(?<ts>[0-9-]+ [0-9:,]+) (?<level>[A-Z]+) +\\[(?<thread>[^]]*)\\] (?<logger>[^:]+): (?<message>.*)"
+EVENTS = [
+    r"^Address change detected\\. Old: (?<old>[^ ]+) New: (?<new>[^ ]+)$",
+    r"^Failed to renew lease for \\[(?<client>[^]]+)\\] for (?<waited_s>[0-9]+) seconds\\.  Will retry shortly "
+    r"\\.\\.\\.$",
+    r"^Progress of TaskAttempt (?<attempt>[^ ]+) is : (?<ratio>[0-9.eE+-]+)$",
+    r"^ERROR IN CONTACTING RM\\. $",
+    r"^Retrying connect to server: (?<server>[^ ]+)\\. Already tried (?<tries>[0-9]+) time\\(s\\); "
+    r"retry policy is (?<policy>.+)$",
+    r"^Recalculating schedule, headroom=<memory:(?<memory_mb>[0-9]+), vCores:(?<cores>[+-]?[0-9]+)>$",
+]
+"""The events of bench.lark."""
+
 TIMEOUT_S = 900
 
 SYSLOG_NG = """\
@@ -21,8 +33,9 @@ SYSLOG_NG = """\
 options {{ stats-freq(0); log-fifo-size(200000); }};
 source s {{ file("{log}" flags(no-parse) follow-freq(0.1) log-iw-size(100000) log-fetch-limit(10000)); }};
 parser p {{ regexp-parser(patterns("{head}") prefix("l.") flags(store-matches)); }};
+parser e {{ regexp-parser(template("${{l.message}}") patterns({events}) prefix("e.") flags(store-matches)); }};
 destination d {{ {destination} }};
-log {{ source(s); parser(p); destination(d); flags(flow-control); }};
+log {{ source(s); parser(p); {then} destination(d); flags(flow-control); }};
 """
 
 MTAIL = """\
@@ -41,12 +54,14 @@ def _until(done: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None
         pause.wait(0.02)
 
 
-def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], bool]) -> Taken | None:
+def _syslog_ng(log: Path, folder: Path, destination: str, done: Callable[[], bool],
+               then: str = "") -> Taken | None:
     program = shutil.which("syslog-ng")
     if program is None:
         return None
     config = folder / "syslog-ng.conf"
-    config.write_text(SYSLOG_NG.format(log=log, head=HEAD, destination=destination))
+    events = " ".join(f'"{event}"' for event in EVENTS)
+    config.write_text(SYSLOG_NG.format(log=log, head=HEAD, events=events, then=then, destination=destination))
     command = [program, "-F", "--no-caps", "-f", config, "-R", folder / "persist", "-p", folder / "pid", "-c",
                folder / "ctl"]
     watch, wall_s = Stopwatch(), 0.0
@@ -66,12 +81,17 @@ def syslog_ng_parse(log: Path, lines: int, folder: Path) -> Taken | None:
     return _into_file(log, lines, folder, "\\n")
 
 
+def syslog_ng_events(log: Path, lines: int, folder: Path) -> Taken | None:
+    """The same with a second regexp-parser over the message, for the six events; lines of no event go on too."""
+    return _into_file(log, lines, folder, "\\n", "if { parser(e); };")
+
+
 def syslog_ng_json(log: Path, lines: int, folder: Path) -> Taken | None:
     """file -> regexp-parser -> a file of JSON lines."""
     return _into_file(log, lines, folder, "$(format-json --key l.*)\\n")
 
 
-def _into_file(log: Path, lines: int, folder: Path, template: str) -> Taken | None:
+def _into_file(log: Path, lines: int, folder: Path, template: str, then: str = "") -> Taken | None:
     out, seen = folder / "out", [0, 0]
 
     def done() -> bool:
@@ -83,7 +103,7 @@ def _into_file(log: Path, lines: int, folder: Path, template: str) -> Taken | No
             seen[1] += new.count(b"\n")
         return seen[1] >= lines
 
-    return _syslog_ng(log, folder, f'file("{out}" template("{template}"));', done)
+    return _syslog_ng(log, folder, f'file("{out}" template("{template}"));', done, then)
 
 
 def syslog_ng_mongodb(log: Path, lines: int, folder: Path, url: str, workers: int,

@@ -102,6 +102,7 @@ def read_stages(log: Log, figures: Figures) -> list[Stage]:
         Stage("logagg: parse to JSON, whole process", log, lambda folder: to_json(log, folder)),
         Stage("mtail: count by level and logger", log, lambda f: bench_peers.mtail(log.path, log.lines, f)),
         Stage("syslog-ng: parse", log, lambda f: bench_peers.syslog_ng_parse(log.path, log.lines, f)),
+        Stage("syslog-ng: parse, and six events", log, lambda f: bench_peers.syslog_ng_events(log.path, log.lines, f)),
         Stage("syslog-ng: file to JSON", log, lambda f: bench_peers.syslog_ng_json(log.path, log.lines, f)),
     ]
 
