@@ -3,21 +3,26 @@
 Expectations are the packs' and the user's rules of the type "absent"; here they are told per local day of the period.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
 
 from logagg.interfaces import Store
-from logagg.report.minutes import Moment, moments
+from logagg.report.minutes import QUARTER, Moment, moments, moments_beside_pauses
 from logagg.report.period import Day, Period, days, utc_text
 from logagg.rollup.metric import Metric
 from logagg.rollup.window import zone_of
 
 DAY_MINUTES = 1440
+PAUSE_MIN = 2 * QUARTER
 PAUSES_MAX = 20
 """Pauses told per day and rule; further ones are counted."""
+
+Find = Callable[[int, int], list[Moment]]
+"""When a rule's events came in [start, end) minutes."""
 
 
 class AbsentRule(Protocol):
@@ -102,9 +107,9 @@ def _told(store: Store, this: Period, one: Expectation, known: Collection[Day]) 
         row |= {"within_minutes": rule.within,
                 "between": f"{_clock(start)}-{_clock(end if end <= DAY_MINUTES else end - DAY_MINUTES)}"}
     zone = rule.timezone or this.zone
-    of_period = moments(store, one.counts, this.from_us // 60_000_000, this.to_us // 60_000_000)
+    find = partial(moments_beside_pauses if (rule.within or 0) >= PAUSE_MIN else moments, store, one.counts)
     for day in days(this):
-        told = _due(rule, day, zone, of_period) if rule.due is not None else _pauses(rule, day, zone, of_period)
+        told = _due(rule, day, zone, find) if rule.due is not None else _pauses(rule, day, zone, find)
         if told is not None:
             if day not in known and told["state"] in ("missing", "pauses"):
                 told["state"] = "unknown"
@@ -116,19 +121,19 @@ def _applies(rule: AbsentRule, weekday: int) -> bool:
     return not rule.days or weekday % 7 in rule.days
 
 
-def _due(rule: AbsentRule, day: Day, zone: str, seen: Sequence[Moment]) -> dict[str, Any] | None:
+def _due(rule: AbsentRule, day: Day, zone: str, find: Find) -> dict[str, Any] | None:
     """The first of the day against the time at which it is due; None on a day on which nothing is."""
     assert rule.due is not None
     if not _applies(rule, day.date.weekday()):
         return None
-    first = next((m.start for m in seen if day.from_us <= m.start * 60_000_000 < day.to_us), None)
+    first = next((m.start for m in find(day.from_us // 60_000_000, day.to_us // 60_000_000)), None)
     if first is None:
         return {"state": "missing", "at": None}
     late = first >= _minute(day, rule.due, zone)
     return {"state": "late" if late else "ok", "at": utc_text(first * 60_000_000)}
 
 
-def _pauses(rule: AbsentRule, day: Day, zone: str, seen: Sequence[Moment]) -> dict[str, Any] | None:
+def _pauses(rule: AbsentRule, day: Day, zone: str, find: Find) -> dict[str, Any] | None:
     """Stretches of the day's working hours, longer than allowed, in which nothing came; None on a day without any."""
     assert rule.within is not None
     hours = list(_hours(rule, day.date.weekday()))
@@ -136,7 +141,7 @@ def _pauses(rule: AbsentRule, day: Day, zone: str, seen: Sequence[Moment]) -> di
         return None
     long = []
     for start, end in ((_minute(day, start, zone), _minute(day, end, zone)) for start, end in hours):
-        edges = [edge for m in seen if start <= m.start < end for edge in (m.start, m.start + m.length)]
+        edges = [edge for m in find(start, end) for edge in (m.start, m.start + m.length)]
         gaps = list(pairwise([start, *edges, end]))[::2]
         long += [(a, b) for a, b in gaps if b - a > rule.within]
     told = [{"from": utc_text(a * 60_000_000), "to": utc_text(b * 60_000_000), "minutes": b - a} for a, b in long]
