@@ -113,22 +113,25 @@ class Aggregator:
         return folded.chunks > 0
 
     def _merge(self, stop: threading.Event) -> None:
-        """Merge small chunks once a minute."""
+        """Merge small chunks once a minute, or as soon as what was merged is folded."""
         lease, merger = Lease(self._store, self._clock, "merge"), Merger(self._store)
-
-        def may_go_on() -> bool:
-            """What is merged is folded again: that must not hold up what is new."""
-            return not stop.is_set() and lease.hold() and len(self._store.unfolded(WAITING_MAX)) < WAITING_MAX
-
-        while not self._clock.wait(stop, MERGE_S):
+        wait_s = MERGE_S
+        while not self._clock.wait(stop, wait_s):
             try:
-                if lease.hold():
-                    before, after = merger.merge(self._clock.now_us(), may_go_on)
+                if lease.hold() and self._is_folded():
+                    before, after = merger.merge(
+                        self._clock.now_us(), lambda: not stop.is_set() and lease.hold() and self._is_folded())
                     if before:
                         self._committed.set()
                         log.info("merged %d chunks into %d", before, after)
+                wait_s = MERGE_S if self._is_folded() else FOLD_IDLE_S
             except StoreUnavailable as error:
                 log.warning("merging: %s; trying again in a minute", error)
+                wait_s = MERGE_S
+
+    def _is_folded(self) -> bool:
+        """Whether little waits to be folded: what is merged is folded again, and must not hold up what is new."""
+        return len(self._store.unfolded(WAITING_MAX)) < WAITING_MAX
 
     def _expire(self, stop: threading.Event) -> None:
         """Delete what is too old, soon after the start and then once an hour."""

@@ -6,7 +6,6 @@ touches closed chunks, while agents only touch the open one: neither waits for t
 are folded once more, to the same numbers; a fold that reads partials meanwhile is mended by that.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,7 +13,7 @@ from itertools import pairwise
 from logagg.interfaces import Store
 from logagg.raw import compress, decompress
 from logagg.record import Chunk, Counts, Partial, Stream
-from logagg.rollup.partial import merge_partials
+from logagg.rollup.partial import encoded, merge_partials
 
 SMALL_BYTES_MAX = 32 << 10
 """What is larger compresses well enough, and costs more to write again than it gains."""
@@ -175,4 +174,4 @@ def _partials(parts: Iterable[Partial]) -> Iterator[Partial]:
 def _sum(datas: Sequence[bytes]) -> bytes:
     summed = {metric: {labels: stat.to_json() for labels, stat in rows.items()}
               for metric, rows in merge_partials(datas).items()}
-    return json.dumps(summed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return encoded(summed)

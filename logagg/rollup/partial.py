@@ -87,11 +87,12 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
     for (minute, metric, labels), stat in _measured(batch, claims, metrics, app, host).items():
         by_minute[minute][metric][labels] = stat.to_json()
-    return [Partial(minute, _encoded(by_minute[minute])) for minute in sorted(by_minute)
+    return [Partial(minute, encoded(by_minute[minute])) for minute in sorted(by_minute)
             if FIRST_MINUTE <= minute < LAST_MINUTE]
 
 
-def _encoded(content: dict[str, dict[str, Any]]) -> bytes:
+def encoded(content: dict[str, dict[str, Any]]) -> bytes:
+    """A partial's data: metric -> labels -> a count, or a Stat's JSON."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
