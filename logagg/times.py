@@ -1,6 +1,6 @@
 """Times as people write them on a command line, and as they are printed: RFC 3339 in UTC."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from logagg.errors import UsageError
@@ -32,15 +32,6 @@ def instant_us(text: str, zone: str, *, option: str = "time") -> int:
         return (moment - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise UsageError(f"{option}: {safe_line(text)!s} is no time; {_EXPECTED}") from None
-
-
-def is_date(text: str) -> bool:
-    """Whether `text` is a whole day, not a time of a day."""
-    try:
-        date.fromisoformat(text.strip())
-    except ValueError:
-        return False
-    return True
 
 
 def range_us(from_text: str | None, to_text: str | None, zone: str) -> tuple[int | None, int | None]:

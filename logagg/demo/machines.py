@@ -8,7 +8,6 @@ from logagg.demo.incidents import Entry, Plan
 from logagg.demo.texts import JVM_BANNER
 
 _MINUTE_MS = 60_000
-_HOUR_MS = 3_600_000
 _MEMORY_KB = 8_388_608
 
 

@@ -393,8 +393,7 @@ def test_what_has_no_time_expires_by_the_clock(path: Path) -> None:
     store = SqliteStore(str(path), clock=clock)
     state = commit(store, stream(), chunk("s1", 0, 10, ts_us=None))
     clock.step(10)
-    part = chunk("s1", 10, 20, ts_us=None)
-    store.commit([(after(state, [part]), [part])])
+    commit(store, state, chunk("s1", 10, 20, ts_us=None))
     store.fold({}, store.unfolded(9))
     assert store.expire(raw_before_us=T0_US + 1, events_before_us=T0_US + 1) == {"chunks": 1, "events": 1, "buckets": 0}
     assert [c.start for c in store.chunks()] == [10] == [e.offset for e in store.events()]
