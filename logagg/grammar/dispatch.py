@@ -29,9 +29,10 @@ class _Keyed:
 
 def _keyed(wordings: Sequence[AnyWording], least: int, most: int) -> _Keyed:
     """Tell wordings apart by as many bytes as all have whose literal start has at least `least`, at most `most`."""
-    long = [one for one in wordings if min(map(len, one.prefixes)) >= least]
-    key_bytes = min([most, *(len(prefix) for one in long for prefix in one.prefixes)])
-    cut = [{prefix[:key_bytes] for prefix in one.prefixes} if one in long else None for one in wordings]
+    shortest = [min(map(len, one.prefixes)) for one in wordings]
+    key_bytes = min([most, *(size for size in shortest if size >= least)])
+    cut = [{prefix[:key_bytes] for prefix in one.prefixes} if size >= least else None
+           for one, size in zip(wordings, shortest, strict=True)]
     keys = sorted({key for some in cut if some for key in some})
     choices = [tuple(one for one, some in zip(wordings, cut, strict=True) if some is None or key in some)
                for key in (None, *keys)]

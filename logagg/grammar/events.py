@@ -24,7 +24,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from logagg.grammar.earley import LarkWording
-from logagg.grammar.regular import Field, alt, walk
+from logagg.grammar.regular import Field, alt, walk, wider
 from logagg.grammar.wording import Wording, wording
 from logagg.interfaces import Claims, Classifier
 
@@ -57,7 +57,7 @@ class EventGrammar:
 
         Raises GrammarError, with file:line:column where the mistake has one place.
         """
-        from logagg.grammar.loading import read_events, wider  # loads Lark where the text is new
+        from logagg.grammar.loading import read_events  # loads Lark where the text is new
 
         events = read_events(text, name, path)
         kinds: dict[str, dict[str, list[type]]] = {event.name: {} for event in events}

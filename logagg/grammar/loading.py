@@ -4,9 +4,7 @@ import re
 from collections.abc import Sequence
 
 from logagg.grammar.cache import kept
-from logagg.grammar.regular import TREE, Event, wider
-
-__all__ = ["read_events", "wider"]
+from logagg.grammar.regular import TREE, Event
 
 _NEIGHBOUR = re.compile(r"%import(?![ \t]+\w)")
 """An import of a grammar beside this one, or what may be one: its content may change."""

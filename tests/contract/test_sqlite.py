@@ -24,7 +24,6 @@ from logagg.store.sqlite import SqliteStore
 from tests.contract.making import (
     T0_MINUTE,
     T0_US,
-    after,
     assert_pages_agree,
     assert_whole,
     chunk,
