@@ -220,6 +220,7 @@ def test_pauses_are_told_to_the_minute_whatever_is_read(run: int, monkeypatch: p
 
     monkeypatch.setattr(MemoryStore, "buckets", counted)
     assert told(rule, minutes) == found
-    assert read["minute"] <= 31 if run == 0 else True
+    stretches = 2 if (rule.between or (0, 0))[1] > 1440 else 1      # hours over midnight are two in a day
+    assert read["minute"] <= stretches * 2 * 15 if run == 0 else True
     monkeypatch.setattr("logagg.report.expected.PAUSE_MIN", 1 << 30)
     assert told(rule, minutes) == found
