@@ -15,6 +15,7 @@ from pathlib import Path
 from logagg.clock import Clock, SystemClock
 from logagg.errors import StoreError, StoreUnavailable
 from logagg.store.codec import out_of_range
+from logagg.store.sqlite_events import block_rows
 from logagg.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES, migrate, stored_version
 
 BUSY_TIMEOUT_S = 10
@@ -62,6 +63,7 @@ class SqliteFile:
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False,
                              cached_statements=256)
         db.execute(f"PRAGMA cache_size = -{cache_kb}")
+        db.create_function("block_rows", 4, block_rows, deterministic=True)         # for the view `events`
         return db
 
     def _prepare(self) -> None:
