@@ -1,6 +1,7 @@
 """Finding out which stream a file is: the store's candidates, the files that hold them, and the decision."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from logagg.interfaces import Store
 from logagg.raw import decompress
@@ -50,6 +51,7 @@ def recognise(
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
     committed yet, and while a compressed one is being looked through: call again.
     """
+    name_lost(follower, store)
     if follower.packed and _recall(follower, store, holders):
         return
     line = follower.first_line(now_s, final=final)
@@ -71,6 +73,19 @@ def recognise(
     else:
         follower.begin(new_stream(source.app, source.host, follower.path, line, 0))
     holders.add(follower)
+
+
+def name_lost(follower: Follower, store: Store) -> None:
+    """Find out whether streams that were lost here have been committed (an answer may have been lost, too); if not,
+    the next content takes their place, and their bytes are counted for the path."""
+    while follower.lost_unborn:
+        lost = follower.lost_unborn[-1]
+        if stored := store.streams(id=lost.stream.id):
+            follower.lost[lost.stream.id] = replace(lost, stream=stored[0])
+            follower.left |= {lost.stream.id}
+        else:
+            follower.lost_unnamed += lost.size
+        follower.lost_unborn.pop()
 
 
 def remember(follower: Follower, store: Store) -> None:
@@ -95,7 +110,7 @@ def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
     value = found[1]
     streams = store.streams(id=value["stream"])
     unchanged = follower.signature == (value["disk_bytes"], value["mtime_ns"])
-    if not unchanged or not streams or streams[0].end < value["size"]:
+    if not unchanged or not streams or streams[0].read_end < value["size"]:
         return False
     follower.state, follower.copy_of, follower.reason = State.COPY, value["stream"], "copy"
     follower.size, follower.remembered = value["size"], True
@@ -118,7 +133,7 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
-    facts = follower.facts(line, frozenset(stream.end for stream in candidates))
+    facts = follower.facts(line, frozenset(stream.read_end for stream in candidates))
     if facts is None:
         return
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
