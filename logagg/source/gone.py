@@ -66,6 +66,9 @@ class _There:
     at_s: float
 
 
+_NOTHING = _There(frozenset(), frozenset(), 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     """A log all of whose files seem to have gone between two listings."""
@@ -88,9 +91,13 @@ class Rotations:
         self._changed = True
 
     def known_before(self, streams: Mapping[str, Iterable[str]], at_s: float) -> None:
-        """At the start: the streams of each log that were known at `at_s`."""
+        """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`."""
         for name, ids in streams.items():
-            self._there.setdefault(name, _There(frozenset(), frozenset(ids), at_s))
+            before, now = _There(frozenset(), frozenset(ids), at_s), self._there.setdefault(name, _NOTHING)
+            if now.followers:
+                self._suspect(before, now.followers, now.at_s)
+            else:
+                self._there[name] = before
 
     def listed(self, followers: Iterable[Follower], now_s: float) -> None:
         """To be called after each listing with all followers of one application on one host."""
@@ -98,11 +105,14 @@ class Rotations:
         for name, files in by_log.items():
             before, now = self._there.pop(name, None), frozenset(files)
             if before is not None and not before.followers & now:
-                self._suspects.append(_Suspect(before, now_s, min(files, key=lambda f: len(f.path)).path))
+                self._suspect(before, now, now_s)
             self._changed = self._changed or before is None or before.followers != now
             self._there[name] = _There(now, frozenset(), now_s)
         for name in [*self._there][: max(0, len(self._there) - len(by_log) - NAMES_MAX)]:
             del self._there[name]
+
+    def _suspect(self, before: _There, files: Iterable[Follower], now_s: float) -> None:
+        self._suspects.append(_Suspect(before, now_s, min((len(f.path), f.path) for f in files)[1]))
 
     def streams(self) -> dict[str, list[str]]:
         """The streams of each log whose files are all identified, where something has changed."""
