@@ -125,7 +125,10 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     for chunk in store.chunks(stream=stream.id, start=start, end=offset):
         if chunk.start > at or not chunk.raw:
             return None
-        window += decompress(chunk.raw)[at - chunk.start : offset - chunk.start]
+        try:
+            window += decompress(chunk.raw)[at - chunk.start : offset - chunk.start]
+        except Exception:       # damaged, which `logagg audit` tells
+            return None
         at = chunk.end
     return window_hash(window) if at >= offset else None
 
