@@ -95,6 +95,8 @@ def starts_behind(mark: bytes, starts: Ints) -> Ints:
 
 def first_lines(block: bytes, starts: Ints, stops: Ints) -> Spans:
     """The messages' first lines without their line ends."""
+    if b"\r" not in block:
+        return Spans(block, starts, stops)
     ends = np.frombuffer(block, np.uint8)[np.maximum(stops - 1, 0)]
     stops = stops - ((ends == 13) & (stops > starts))
     if len(stops) and block[-1:] == b"\r" and stops[-1] == len(block) - 1 and b"\r\n" not in block:
