@@ -358,7 +358,7 @@ def _size(batch: Batch, i: int) -> int:
 
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
     """A document for each record that is kept, in order."""
-    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
+    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True)) if len(claims) else {}
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
     for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
         if i in claimed and i not in batch.rejects:

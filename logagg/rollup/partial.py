@@ -33,15 +33,25 @@ _EXACT = Context(prec=80)
 """Quotients of two numbers of 17 digits differ from a tie in their first 40 digits, if they differ at all."""
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def labels_json(labels: dict[str, str]) -> str:
     """The canonical JSON of labels."""
-    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encode(labels)
+
+
+@lru_cache(maxsize=4096)
+def _level_json(app: str, host: str, level: str | None) -> str:
+    return labels_json({"app": app, "host": host, "level": label_text(level)})
 
 
 def label_text(value: object) -> str:
     """A label's value from a field's: at most 256 characters that UTF-8 can hold; "" where it is missing."""
     if value is None:
         return ""
+    if type(value) is str and len(value) <= LABEL_CHARS_MAX and value.isascii():
+        return value
     if isinstance(value, float):
         value = value + 0.0                 # -0.0 is 0.0
     return str(value)[:LABEL_CHARS_MAX].encode("utf-8", "replace").decode()
@@ -81,7 +91,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     app, host = label_text(app), label_text(host)
     by_minute: dict[int, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (minute, level), n in _records(batch).items():
-        labels = labels_json({"app": app, "host": host, "level": label_text(level)})
+        labels = _level_json(app, host, level)
         by_minute[minute]["records"][labels] = by_minute[minute]["records"].get(labels, 0) + n
     for (minute, reason), n in _rejects(batch, last_ts_us).items():
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
@@ -93,7 +103,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
 
 def encoded(content: dict[str, dict[str, Any]]) -> bytes:
     """A partial's data: metric -> labels -> a count, or a Stat's JSON."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(content).encode()
 
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
