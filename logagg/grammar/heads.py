@@ -77,11 +77,12 @@ def find_heads(layout: Layout, block: bytes, levels: Levels, *, mid: bool, mark:
         return NO_HEADS
     starts, stops, _, *columns = zip(*rows, strict=True)
     printed = dict(zip((*layout.columns, "message"), columns, strict=False))
+    ends = ints(stops)
     return Heads(
         starts=starts_behind(mark, ints(starts)),
         levels=levels.codes(printed["level"]) if "level" in printed else None,
         loggers=printed.get("logger"),
-        messages=first_lines(block, ints(stops) - ints([*map(len, printed["message"])]), ints(stops))
+        messages=first_lines(block, ends - ints([*map(len, printed["message"])]), ends)
         if layout.has_message else None,
         dates=printed.get("date"))
 

@@ -110,7 +110,7 @@ class LayoutReader:
         starts = np.concatenate((ints(lines), heads)) if lines else heads
         if not len(starts):
             return _Span(starts, starts, skipped, {}, skipped, 0, inside)
-        stops, end, count, last = np.append(starts[1:], len(block)), len(block), len(starts), int(starts[-1])
+        stops, end, count, last = np.concatenate((starts[1:], [len(block)])), len(block), len(starts), int(starts[-1])
         if not final and safe - last > self._bytes_max:
             stops[-1] = end = safe
         elif not final:

@@ -93,7 +93,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     for (minute, level), n in _records(batch).items():
         labels = _level_json(app, host, level)
         by_minute[minute]["records"][labels] = by_minute[minute]["records"].get(labels, 0) + n
-    for (minute, reason), n in _rejects(batch, last_ts_us).items():
+    for (minute, reason), n in _rejects(batch, last_ts_us).items() if batch.rejects else ():
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
     for (minute, metric, labels), stat in _measured(batch, claims, metrics, app, host).items():
         by_minute[minute][metric][labels] = stat.to_json()
@@ -113,9 +113,13 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     from logagg.columns import NO_TIME
 
     if len(batch) <= FEW_MAX:
-        rows = enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True))
-        return Counter((ts_us // MINUTE_US, batch.level_names[code]) for row, (ts_us, code) in rows
-                       if ts_us != NO_TIME and row not in batch.rejects)
+        few: dict[tuple[int, str | None], int] = {}
+        names, rejects = batch.level_names, batch.rejects
+        for row, (ts_us, code) in enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True)):
+            if ts_us != NO_TIME and row not in rejects:
+                place = ts_us // MINUTE_US, names[code]
+                few[place] = few.get(place, 0) + 1
+        return few
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
     pairs, counts = np.unique(
@@ -128,8 +132,6 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
 def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
     """How many rejects there are by (minute, reason). One before the stream's first time counts nowhere."""
     counted: Counter[tuple[int, str]] = Counter()
-    if not batch.rejects:
-        return counted
     import numpy as np
 
     from logagg.columns import NO_TIME

@@ -88,7 +88,7 @@ def check_chunks(stream: str, chunks: Sequence[Chunk]) -> None:
 
 
 def _check_parts(where: str, chunk: Chunk) -> None:
-    offsets = set()
+    offsets = set[int]()
     for event in chunk.events:
         if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end:
             raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")
