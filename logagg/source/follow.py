@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 BLOCK_BYTES_MAX = 1 << 26
+GROWN_BYTES = 1 << 16
 SCAN_BYTES = 1 << 23
 PARTIAL_S = 5.0
 TICK_S = 0.001
@@ -269,7 +270,7 @@ class Follower:
         if self._block_bytes > BLOCK_BYTES_MAX:
             raise SourceError(f"{self.path}: no record ends within {BLOCK_BYTES_MAX} bytes behind {stream.resume}")
         low = max(0, stream.resume - WINDOW_BYTES)
-        data = file.read_at(low, stream.end - low + self._block_bytes)
+        data = self._block(file, low, stream.end)
         reached = low + len(data)
         if not self._still(stream, data, low):
             self.forget("does not hold what was read of it before")
@@ -293,6 +294,16 @@ class Follower:
             self._note(reading)
             return None
         return reading
+
+    def _block(self, file: LogFile, low: int, end: int) -> bytes:
+        """From `low` to a block behind the stream's end; where only a line is to be read, less memory is asked for."""
+        size = end - low + self._block_bytes
+        few = max(end, self.size) - low + GROWN_BYTES
+        if few < size and not self.packed:
+            data = file.read_at(low, few)
+            if len(data) < few:
+                return data
+        return file.read_at(low, size)
 
     def _still(self, stream: Stream, data: bytes, low: int) -> bool:
         """Whether `data`, read from offset `low`, has the stream's last bytes where they belong."""
