@@ -6,6 +6,7 @@ Offsets and sizes are those of the uncompressed content.
 import os
 import stat
 import sys
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -14,6 +15,9 @@ from logagg.errors import SourceError
 PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 READ_BYTES = 1 << 18
+WHOLE_DISK_BYTES_MAX = 1 << 22
+WHOLE_BYTES_MAX = 1 << 25
+PRINT_BYTES = 4096
 ZIP_DIRECTORY_BYTES_MAX = 1 << 18
 """More than an archive of one log needs, with a comment and a name as long as they may be."""
 
@@ -56,6 +60,23 @@ class LogFile(Protocol):
 
 def is_packed(path: str) -> bool:
     return path.endswith(PACKED_SUFFIXES)
+
+
+def is_whole(path: str) -> bool:
+    """Whether a compressed file can be read to its end now. One that is large on disk, or unpacked, is not tried."""
+    try:
+        file = open_log(path)
+    except (OSError, SourceError):
+        return False
+    try:
+        if not 0 < file.stored_bytes()[1] <= WHOLE_DISK_BYTES_MAX:
+            return False
+        for offset in range(0, WHOLE_BYTES_MAX, READ_BYTES):
+            if len(file.read_at(offset, READ_BYTES)) < READ_BYTES:
+                return file.damage() is None
+        return False
+    finally:
+        file.close()
 
 
 def open_log(path: str) -> LogFile:
@@ -195,6 +216,17 @@ class PackedFile:
 
     def damage(self) -> str | None:
         return self._damage
+
+    def fingerprint(self) -> str:
+        """Tells this file from others without unpacking it: its size and a hash of its first and last 4 KiB on disk,
+        where every format but some zstd keeps a checksum of the content."""
+        size, at = os.fstat(self._file.fileno()).st_size, self._file.tell()
+        digest = blake2b(digest_size=16)
+        for offset in (0, max(0, size - PRINT_BYTES)):
+            self._file.seek(offset)
+            digest.update(self._file.read(PRINT_BYTES))
+        self._file.seek(at)
+        return f"{size}:{digest.hexdigest()}"
 
     def stored_bytes(self) -> tuple[int, int]:
         size = os.fstat(self._file.fileno()).st_size
