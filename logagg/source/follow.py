@@ -98,6 +98,7 @@ class Follower:
         self.signature: tuple[int, int] | None = None   #: size and time (ns) on disk: of compressed and idle files
         self.remembered = False                 #: see recognise.remember
         self.lost: dict[str, int] = {}          #: streams whose last bytes were seen here and not committed: their size
+        self._fingerprint = ""
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
         self._flushed_size = -1
@@ -146,6 +147,13 @@ class Follower:
     def place(self) -> str:
         """The key of the documents about the file at this path."""
         return f"{self.source.app}@{self.source.host}:{self.path}"
+
+    @property
+    def print_key(self) -> str:
+        """The key of the document about a compressed file of this content."""
+        if not self._fingerprint and isinstance(self.file, PackedFile):
+            self._fingerprint = self.file.fingerprint()
+        return f"{self.source.app}@{self.source.host}:{self._fingerprint}"
 
     @property
     def scanning(self) -> bool:
@@ -212,8 +220,8 @@ class Follower:
         return window_hash(data) if len(data) == offset - start else None
 
     def holder(self) -> Holder:
-        assert self.file is not None
-        return Holder(self.size if self.packed else self.file.size() or 0, self.window)
+        """What identity needs to know of it as the file that holds a stream; a compressed one may be closed."""
+        return Holder(self.size if self.packed or self.file is None else self.file.size() or 0, self.window)
 
     def begin(self, stream: Stream) -> None:
         """The file is `stream`: read on behind its end."""
@@ -229,7 +237,7 @@ class Follower:
         """Whether bytes are known that were not read yet."""
         if self.state is not State.READING or self.file is None:
             return False
-        return self.examined < self.size or (self.packed and self.file.size() is None)
+        return self.examined < self.size or (self.packed and not self.remembered and self.file.size() is None)
 
     @property
     def rests(self) -> bool:
@@ -353,9 +361,11 @@ class Follower:
             status = os.stat(self.path)  # noqa: PTH116
         except OSError:
             return False
-        if file_key(status) != self.key or (not self.packed and status.st_size != self.size):
+        signature = (status.st_size, status.st_mtime_ns)
+        changed = signature != self.signature if self.packed else status.st_size != self.size
+        if changed or file_key(status) != self.key:
             return False
-        self.signature = (status.st_size, status.st_mtime_ns)
+        self.signature = signature
         self.close()
         return True
 
