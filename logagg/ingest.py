@@ -26,7 +26,7 @@ from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Stor
 from logagg.raw import compress, decompress
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.rollup.partial import MINUTE_US, partials
+from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
@@ -381,9 +381,9 @@ def _chunk(
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
     known = batch.times[batch.times != NO_TIME]
-    times = [int(known.min()), int(known.max())] if len(known) else []
+    times = [int(known.min()), int(known.max())] if len(known) > FEW_MAX else known.tolist()
     times += [part.minute * 60_000_000 for part in parts]
-    rejected = sum(_size(batch, i) for i in batch.rejects)
+    rejected = sum(_size(batch, i) for i in batch.rejects) if batch.rejects else 0
     return Chunk(
         stream=state.id,
         start=batch.base,
@@ -415,7 +415,7 @@ def _size(batch: Batch, i: int) -> int:
 
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
     """A document for each record that is kept, in order."""
-    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
+    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True)) if len(claims) else {}
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
     for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
         if i in claimed and i not in batch.rejects:
@@ -425,6 +425,10 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
+    if len(batch) <= FEW_MAX:
+        names = batch.level_names
+        some = {i for i, code in enumerate(batch.level_codes.tolist()) if names[code] in SEVERE}
+        return sorted(some.union(batch.rejects, *(group.rows.tolist() for group in claims.groups)))
     severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
     kept = severe[batch.level_codes]
     for group in claims.groups:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 BLOCK_BYTES_MAX = 1 << 26
+GROWN_BYTES = 1 << 16
 SCAN_BYTES = 1 << 23
 PARTIAL_S = 5.0
 TICK_S = 0.001
@@ -121,6 +122,7 @@ class Follower:
         self.lost_unborn: list[Lost] = []       #: the same of streams that were not committed when last heard of
         self.lost_unnamed = 0                   #: bytes destroyed here that belong to no stream of the store
         self.unseen: list[Unseen] = []          #: until they are written down
+        self._fingerprint = ""
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
         self._flushed_size = -1
@@ -188,6 +190,13 @@ class Follower:
         return f"{self.source.app}@{self.source.host}:{self.path}"
 
     @property
+    def print_key(self) -> str:
+        """The key of the document about a compressed file of this content."""
+        if not self._fingerprint and isinstance(self.file, PackedFile):
+            self._fingerprint = self.file.fingerprint()
+        return f"{self.source.app}@{self.source.host}:{self._fingerprint}"
+
+    @property
     def scanning(self) -> bool:
         """Whether a compressed file is being read through to be identified."""
         return self.state is State.UNKNOWN and self._prints is not None
@@ -252,8 +261,8 @@ class Follower:
         return window_hash(data) if len(data) == offset - start else None
 
     def holder(self) -> Holder:
-        assert self.file is not None
-        return Holder(self.size if self.packed else self.file.size() or 0, self.window)
+        """What identity needs to know of it as the file that holds a stream; a compressed one may be closed."""
+        return Holder(self.size if self.packed or self.file is None else self.file.size() or 0, self.window)
 
     def begin(self, stream: Stream) -> None:
         """The file is `stream`: read on behind its end."""
@@ -270,7 +279,7 @@ class Follower:
         """Whether bytes are known that were not read yet."""
         if self.state is not State.READING or self.file is None:
             return False
-        return self.examined < self.size or (self.packed and self.file.size() is None)
+        return self.examined < self.size or (self.packed and not self.remembered and self.file.size() is None)
 
     @property
     def rests(self) -> bool:
@@ -311,7 +320,7 @@ class Follower:
         if self._block_bytes > BLOCK_BYTES_MAX:
             raise SourceError(f"{self.path}: no record ends within {BLOCK_BYTES_MAX} bytes behind {stream.resume}")
         low = max(0, stream.resume - WINDOW_BYTES)
-        data = file.read_at(low, stream.read_end - low + self._block_bytes)
+        data = self._block(file, low, stream.read_end)
         reached = low + len(data)
         if not self._still(stream, data, low):
             self.forget("does not hold what was read of it before", *self.sure)
@@ -336,6 +345,16 @@ class Follower:
             self._note(reading)
             return None
         return reading
+
+    def _block(self, file: LogFile, low: int, end: int) -> bytes:
+        """From `low` to a block behind the stream's end; where only a line is to be read, less memory is asked for."""
+        size = end - low + self._block_bytes
+        few = max(end, self.size) - low + GROWN_BYTES
+        if few < size and not self.packed:
+            data = file.read_at(low, few)
+            if len(data) < few:
+                return data
+        return file.read_at(low, size)
 
     def _still(self, stream: Stream, data: bytes, low: int) -> bool:
         """Whether `data`, read from offset `low`, has the stream's last bytes where they belong."""
@@ -385,9 +404,11 @@ class Follower:
             status = os.stat(self.path)  # noqa: PTH116
         except OSError:
             return False
-        if file_key(status) != self.key or (not self.packed and status.st_size != self.size):
+        signature = (status.st_size, status.st_mtime_ns)
+        changed = signature != self.signature if self.packed else status.st_size != self.size
+        if changed or file_key(status) != self.key:
             return False
-        self.signature = (status.st_size, status.st_mtime_ns)
+        self.signature = signature
         self.close()
         return True
 

@@ -196,12 +196,11 @@ def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) 
         return _Match.DIFFERS  # The generation after the one that left; so short a beginning proves nothing.
     if not agrees(facts, stream):
         return _Match.DIFFERS
-    if holder is not None:
-        end = min(facts.size, holder.size)
-        differs = _differ(holder.window(end), facts.window(end))
-    else:
-        differs = not reaches and _differ(stored(stream, facts.size), facts.window(facts.size))
-    if differs:
+    end = facts.size if holder is None else min(facts.size, holder.size)
+    known = None if holder is None else holder.window(end)
+    if known is None and end < stream.end:      # also a compressed holder shows none
+        known = stored(stream, end)
+    if _differ(known, facts.window(end)):
         return _Match.DIFFERS  # Alike up to the last common window, but not to the end.
     return _Match.REACHES if reaches else _Match.SHORT
 

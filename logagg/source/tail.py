@@ -310,6 +310,8 @@ class Agent:
                                all_there=key not in failing, final=final)
                 for follower in followers[key]:
                     remember(follower, self._store)
+                    if follower.remembered and follower.file is not None:
+                        follower.park()
 
 
 def _is_idle(follower: Follower, now_s: float) -> bool:
@@ -318,9 +320,9 @@ def _is_idle(follower: Follower, now_s: float) -> bool:
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:
     """Whether it is to be found out (again) what a file is."""
-    if follower.state is State.READING or follower.file is None or follower.dropped:
+    if follower.state is State.READING or follower.dropped or (follower.file is None and not follower.remembered):
         return False
-    if follower.size == 0 and follower.file.size() == 0:
+    if follower.file is not None and follower.size == 0 and follower.file.size() == 0:
         return False
     if follower.state is State.UNKNOWN or follower.judged is None:
         return True
