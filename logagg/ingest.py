@@ -22,7 +22,7 @@ import numpy as np
 from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
-from logagg.raw import compress, decompress
+from logagg.raw import HOLE, compress, content, find_hole
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
@@ -178,10 +178,14 @@ class Ingest:
             state = replace(state, path=segment.path)
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
-        piece = data[: _piece_end(data, decided=pipeline.reader.decided(state.carry))]
+        hole, end = find_hole(data, state.resume, state.carry)
+        piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
-        if len(piece) < len(data):
+        if len(piece) < hole:
             plan = self._plan_bytes(state, segment, piece, pipeline, more=True)
+        if plan is None and hole < end:
+            return _advance(state, self._before(state, segment), data, _read_to_hole(state, data, hole, end, pipeline),
+                            more=True)
         if plan is None and data:       # there is no more, or no record ends in the piece
             plan = self._plan_bytes(state, segment, data, pipeline, more=False)
         return plan or (_Plan(state, ()) if renamed and state.revision else None)
@@ -204,7 +208,7 @@ class Ingest:
             wait([self._under_way[1]])      # perhaps with these very bytes; what came of it, `_answer` tells
         before, at = b"", start
         for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
-            before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
+            before += content(chunk)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
             at = chunk.end
         return before[-WINDOW_BYTES:]
 
@@ -216,6 +220,7 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
     resume = last.start if last.open else last.end
     head, windows, end_window = advance(state, before, data[: last.end - state.resume])
     times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
+    holes = sum(chunk.end - chunk.start for chunk in reading.chunks if chunk.gone == HOLE)
     stream = replace(
         state,
         end=last.end,
@@ -226,6 +231,7 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
         open_counts=last.counts if last.open else Counts(),
+        dropped={**state.dropped, HOLE: state.dropped.get(HOLE, 0) + holes} if holes else state.dropped,
         last_ts_us=max(times, default=state.last_ts_us),
     )
     return _Plan(stream, reading.chunks, more)
@@ -258,15 +264,22 @@ class _Reading:
 def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     """The segment's bytes from `state.resume` on, up to the last line end; nothing where there is a gap.
 
-    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be.
+    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be
+    or a hole is in it.
     """
     if segment.start > state.resume or segment.start + len(segment.data) <= state.end:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
-    if segment.whole or len(data) - cut > record_bytes_max:
+    if segment.whole or len(data) - cut > record_bytes_max or _has_hole(state, data, cut):
         return data
     return data[:cut]
+
+
+def _has_hole(state: Stream, data: bytes, cut: int) -> bool:
+    """Whether a hole is in what stands behind `cut`, the last line end."""
+    start, end = find_hole(data[cut:], state.resume + cut, {} if cut else state.carry)
+    return start < end
 
 
 def _piece_end(data: bytes, *, decided: bool) -> int:
@@ -314,6 +327,22 @@ def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Re
         # A bug of ours, or of somebody's grammar: the bytes are kept and counted, and reading goes on behind them.
         log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, len(data), state.resume)
         return _Reading((_failed(state, data, pipeline),), state.carry)
+    return _Reading(tuple(chunks), carry)
+
+
+def _read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> _Reading:
+    """A closed chunk of what is before the hole, which ends records and lines, and one without bytes for the hole."""
+    chunks: list[Chunk] = []
+    carry = state.carry
+    if hole:
+        try:
+            batch = pipeline.reader.read(data[:hole], state.resume, carry, final=True)
+            chunks, carry = [_chunk(state, data[:hole], batch, carry, pipeline)], batch.carry
+        except Exception:
+            log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, hole, state.resume)
+            chunks = [_failed(state, data[:hole], pipeline)]
+    carry = {key: value for key, value in carry.items() if key in ("layout", "ts")} | {HOLE: True}
+    chunks.append(Chunk(state.id, state.resume + hole, state.resume + end, b"", carry, gone=HOLE))
     return _Reading(tuple(chunks), carry)
 
 
