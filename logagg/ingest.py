@@ -436,6 +436,13 @@ def _chunk(
     )
 
 
+def read_again(stream: Stream, chunk: Chunk, pipeline: Pipeline) -> Chunk:
+    """What reading a stored chunk's bytes, with its carry, gives now. Raises whatever the reader does."""
+    data = content(chunk)
+    batch = pipeline.reader.read(data, chunk.start, chunk.carry, final=True)
+    return _chunk(stream, data, batch, chunk.carry, pipeline, is_open=chunk.open)
+
+
 def _size(batch: Batch, i: int) -> int:
     """The bytes of record `i`: up to the next record's start."""
     return (batch.starts[i + 1] if i + 1 < len(batch) else batch.end) - batch.starts[i]

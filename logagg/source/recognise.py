@@ -129,7 +129,10 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     at = start = max(0, offset - WINDOW_BYTES)
     window = b""
     for chunk in store.chunks(stream=stream.id, start=start, end=offset):
-        kept = content(chunk)
+        try:
+            kept = content(chunk)
+        except Exception:       # damaged, which `logagg audit` tells
+            return None
         if chunk.start > at or not kept:
             return None
         window += kept[at - chunk.start : offset - chunk.start]
