@@ -17,7 +17,7 @@ from typing import Any
 
 from logagg.errors import SourceError
 from logagg.interfaces import Store
-from logagg.raw import decompress
+from logagg.raw import HOLE, content
 from logagg.record import Chunk, Stream
 from logagg.rollup.partial import MINUTE_US
 from logagg.source.discover import FileSource
@@ -126,7 +126,7 @@ class _Comparison:
             low, high = max(at, chunk.start), min(chunk.end, self._size)
             if low >= high:
                 continue                # merged meanwhile: compared already
-            if chunk.gone is not None:
+            if chunk.gone not in (None, HOLE):
                 yield Missing(low, high, f"gone: {chunk.gone}")
             elif (differs := self._differs(chunk, low, high)) is not None:
                 self.differs_at = differs
@@ -147,7 +147,7 @@ class _Comparison:
     def _differs(self, chunk: Chunk, low: int, high: int) -> int | None:
         """The first offset in [low, high) at which file and store differ; what cannot be unpacked differs at `low`."""
         try:
-            stored = decompress(chunk.raw)
+            stored = content(chunk)
         except Exception:
             return low
         for at in range(low, high, PIECE_BYTES):

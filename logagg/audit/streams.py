@@ -8,7 +8,7 @@ from typing import Any
 from logagg.audit.files import is_expired
 from logagg.ingest import SEVERE, Pipeline, read_again
 from logagg.interfaces import Store
-from logagg.raw import decompress
+from logagg.raw import HOLE, content
 from logagg.record import Chunk, Counts, Event, Stream
 from logagg.source.identity import WINDOW_BYTES, Prints
 from logagg.source.recognise import stored_window
@@ -134,9 +134,11 @@ class _Check:
             self._dropped[chunk.gone] += chunk.end - chunk.start
             if chunk.raw or chunk.events or chunk.partials or chunk.counts != Counts():
                 self._problem(f"{where} is gone, and has something all the same")
+            if chunk.gone == HOLE and chunk.start == self._prints.size:
+                self._prints.add(content(chunk))
             return
         try:
-            data = decompress(chunk.raw)
+            data = content(chunk)
         except Exception:
             self._problem(f"{where}: its bytes are damaged")
             return
