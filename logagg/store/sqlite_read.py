@@ -188,7 +188,7 @@ class EventQuery:
             return _with_events(db, found), next_low
 
     def _blocks(self, db: sqlite3.Connection, low: int | None) -> Iterator[Row]:
-        """Rows of (stream number, stream id, *KEY_COLUMNS) that may hold events of `low` or later, by their first events."""
+        """Rows of (stream number, stream id, *KEY_COLUMNS) that may hold events of `low` or later, by their first."""
         where, values = conditions((
             ("ts_from_us >= ?", None if low is None else max(low - BLOCK_US_MAX, -(1 << 63))), ("ts_to_us >= ?", low),
             ("ts_from_us < ?", self.to_us), ("stream = (SELECT no FROM streams WHERE id = ?)", to_column(self.stream))))
