@@ -69,12 +69,12 @@ CREATE TABLE event_blocks (stream INTEGER NOT NULL, "offset" INTEGER NOT NULL, l
     names BLOB NOT NULL, keys BLOB NOT NULL, bodies BLOB NOT NULL, PRIMARY KEY (stream, "offset")) WITHOUT ROWID;
 CREATE INDEX event_blocks_by_time ON event_blocks (ts_from_us, ts_to_us, stream, "offset");
 CREATE INDEX event_blocks_without_time ON event_blocks (committed_us) WHERE committed_us IS NOT NULL;
-CREATE VIEW events AS SELECT streams.id AS stream, host, app, path, json_extract(value, '$[0]') AS "offset",
-    json_extract(value, '$[1]') AS ts_us, json_extract(value, '$[2]') AS ts, json_extract(value, '$[3]') AS level,
-    json_extract(value, '$[4]') AS event, json_extract(value, '$[5]') AS logger, json_extract(value, '$[6]') AS thread,
-    json_extract(value, '$[7]') AS message, json_extract(value, '$[8]') AS exception,
-    json_extract(value, '$[9]') AS fields, json_extract(value, '$[10]') AS body,
-    ts_from_us AS block_from_us, ts_to_us AS block_to_us
+CREATE VIEW events AS SELECT streams.id AS stream, host, app, streams.path AS path,
+    json_extract(value, '$[0]') AS "offset", json_extract(value, '$[1]') AS ts_us, json_extract(value, '$[2]') AS ts,
+    json_extract(value, '$[3]') AS level, json_extract(value, '$[4]') AS event, json_extract(value, '$[5]') AS logger,
+    json_extract(value, '$[6]') AS thread, json_extract(value, '$[7]') AS message,
+    json_extract(value, '$[8]') AS exception, json_extract(value, '$[9]') AS fields,
+    json_extract(value, '$[10]') AS body, ts_from_us AS block_from_us, ts_to_us AS block_to_us
     FROM event_blocks JOIN streams ON streams.no = stream, json_each(block_rows(names, keys, committed_us, bodies));
 """,
 }
