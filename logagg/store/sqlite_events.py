@@ -12,7 +12,7 @@ import json
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, repeat
 from operator import attrgetter, sub
@@ -200,8 +200,10 @@ def _second_text(second: int) -> str:
 def events_of(stream: str, keys: Keys, bodies: bytes, wanted: Container[int] | None = None) -> dict[int, Event]:
     """The events of a block by their place in it; those at `wanted` places, or all."""
     content = _unpacked(bodies)
+    offsets, own = keys.offsets, keys.names
+    times: Sequence[int | None] = keys.times if keys.timed else [None] * len(offsets)
     if len(content) == 2:
-        return {i: Event(stream, keys.offsets[i], keys.times[i] if keys.timed else None, level, keys.names[i], body)
+        return {i: Event(stream, offsets[i], times[i], level, own[i], body)
                 for i, (level, body) in enumerate(zip(*content, strict=True)) if wanted is None or i in wanted}
     of, shapes, odd = content
     places: list[list[int]] = [[] for _ in shapes]
@@ -209,8 +211,7 @@ def events_of(stream: str, keys: Keys, bodies: bytes, wanted: Container[int] | N
         for i, number in enumerate(of):
             places[number].append(i)
     else:
-        places[0] += range(len(keys.offsets))
-    levels = dict(odd)
+        places[0] += range(len(offsets))
     found: dict[int, Event] = {}
     for (names, fields, *columns), every in zip(shapes, places, strict=True):
         rows = range(len(every)) if wanted is None else [row for row, i in enumerate(every) if i in wanted]
@@ -221,8 +222,8 @@ def events_of(stream: str, keys: Keys, bodies: bytes, wanted: Container[int] | N
             body = dict(zip(names, row, strict=False))
             if fields is not None:
                 body["fields"] = dict(zip(fields, row[len(names):], strict=True))
-            level = levels[i] if i in levels else body.get("level")
-            found[i] = Event(stream, keys.offsets[i], keys.times[i] if keys.timed else None, level, keys.names[i], body)
+            found[i] = Event(stream, offsets[i], times[i], body.get("level"), own[i], body)
+    found.update((i, replace(found[i], level=level)) for i, level in odd if i in found)
     return found
 
 

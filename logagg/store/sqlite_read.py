@@ -7,7 +7,7 @@ may or may not be seen, what was there before and stays is seen once.
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from logagg.record import Bucket, BucketKey, Chunk, Event, Partial, Stream
@@ -20,8 +20,8 @@ STREAM_COLUMNS = ('id, host, app, path, first_line, n, revision, "end", resume, 
 CHUNK_COLUMNS = 'no, start, "end", revision, open, gone, ts_from_us, ts_to_us, counts, carry'
 
 CHUNKS_PER_PAGE = 16                # up to 4 MiB each
-EVENTS_PER_PAGE = 500
-EVENTS_PER_PAGE_MAX = 8000
+EVENTS_PER_PAGE = 1000
+EVENTS_PER_PAGE_MAX = 4000
 EVENT_BYTES_PER_PAGE = 4 << 20      # of bodies as JSON, by their blocks' averages
 BLOCKS_PER_PAGE = 5000              # that one statement may pass while it looks for names
 BUCKET_BYTES_PER_PAGE = 4 << 20
@@ -131,15 +131,15 @@ def _bucket_page(file: SqliteFile, sql: str, values: Row) -> tuple[list[BucketRo
     return page, False
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Block:
     """A block's keys, of bodies with `size` bytes."""
 
     no: int             #: of the stream
     offset: int
-    stream: str = field(compare=False)
-    size: int = field(compare=False)
-    keys: Keys = field(compare=False)
+    stream: str
+    size: int
+    keys: Keys
 
 
 _Found = tuple[Key, _Block, int]
@@ -165,16 +165,17 @@ class EventQuery:
         low = max((at for at in (self.from_us, key[0] if key else None) if at is not None), default=None)
         size, left = EVENTS_PER_PAGE, limit
         while left is None or left > 0:
-            page, low = self._page(low, key, size if left is None else min(size, left))
-            yield from (event for _, event in page)
+            page, last, low = self._page(low, key, size if left is None else min(size, left))
+            yield from page
             if low is None:
                 return
-            key = page[-1][0] if page else key
+            key = last or key
             left = None if left is None else left - len(page)
             size = min(2 * size, EVENTS_PER_PAGE_MAX)
 
-    def _page(self, low: int | None, key: Key | None, size: int) -> tuple[list[tuple[Key, Event]], int | None]:
-        """At most `size` events behind `key` and not before `low`, and the time to go on with, None at the end."""
+    def _page(self, low: int | None, key: Key | None, size: int) -> tuple[list[Event], Key | None, int | None]:
+        """At most `size` events behind `key` and not before `low`, the key of the last one, and the time to go on with,
+        None at the end."""
         with self.file.reading() as db:
             found, next_low = self._first(self._blocks(db, low), low, key, size)
             weight = 0.0
@@ -185,7 +186,7 @@ class EventQuery:
                     break
             if len(found) == size or weight > EVENT_BYTES_PER_PAGE:
                 next_low = found[-1][0][0]
-            return _with_events(db, found), next_low
+            return _with_events(db, found), found[-1][0] if found else None, next_low
 
     def _blocks(self, db: sqlite3.Connection, low: int | None) -> Iterator[Row]:
         """Rows of (stream number, stream id, *KEY_COLUMNS) that may hold events of `low` or later, by their first."""
@@ -235,7 +236,7 @@ class EventQuery:
                 yield at, block, i
 
 
-def _with_events(db: sqlite3.Connection, found: Sequence[_Found]) -> list[tuple[Key, Event]]:
+def _with_events(db: sqlite3.Connection, found: Sequence[_Found]) -> list[Event]:
     """The events at these places, in the same order; each block's bodies are read once and let go."""
     places: dict[_Block, dict[int, int]] = {}
     for place, (_, block, i) in enumerate(found):
@@ -245,7 +246,7 @@ def _with_events(db: sqlite3.Connection, found: Sequence[_Found]) -> list[tuple[
         bodies, = db.execute('SELECT bodies FROM event_blocks WHERE stream = ? AND "offset" = ?',
                              (block.no, block.offset)).fetchone()
         for i, event in events_of(block.stream, block.keys, bodies, wanted).items():
-            page[wanted[i]] = found[wanted[i]][0], event
+            page[wanted[i]] = event
     return page
 
 
