@@ -21,7 +21,7 @@ CHUNK_COLUMNS = 'no, start, "end", revision, open, gone, ts_from_us, ts_to_us, c
 
 CHUNKS_PER_PAGE = 16                # up to 4 MiB each
 EVENTS_PER_PAGE = 1000
-EVENTS_PER_PAGE_MAX = 4000
+EVENTS_PER_PAGE_MAX = 16_000
 EVENT_BYTES_PER_PAGE = 4 << 20      # of bodies as JSON, by their blocks' averages
 BLOCKS_PER_PAGE = 5000              # that one statement may pass while it looks for names
 BUCKET_BYTES_PER_PAGE = 4 << 20
@@ -161,21 +161,23 @@ class EventQuery:
     stream: str | None
 
     def after(self, key: Key | None, limit: int | None = None) -> Iterator[Event]:
-        """The events behind `key`, in order. Pages grow: a caller that wants few events waits for few."""
+        """The events behind `key`, in order. Pages grow while most of what is read for one is not in it, where many
+        streams write side by side."""
         low = max((at for at in (self.from_us, key[0] if key else None) if at is not None), default=None)
         size, left = EVENTS_PER_PAGE, limit
         while left is None or left > 0:
-            page, last, low = self._page(low, key, size if left is None else min(size, left))
+            page, last, low, seen = self._page(low, key, size if left is None else min(size, left))
             yield from page
             if low is None:
                 return
             key = last or key
             left = None if left is None else left - len(page)
-            size = min(2 * size, EVENTS_PER_PAGE_MAX)
+            if seen > 2 * len(page):
+                size = min(2 * size, EVENTS_PER_PAGE_MAX)
 
-    def _page(self, low: int | None, key: Key | None, size: int) -> tuple[list[Event], Key | None, int | None]:
-        """At most `size` events behind `key` and not before `low`, the key of the last one, and the time to go on with,
-        None at the end."""
+    def _page(self, low: int | None, key: Key | None, size: int) -> tuple[list[Event], Key | None, int | None, int]:
+        """At most `size` events behind `key` and not before `low`, the key of the last one, the time to go on with or
+        None at the end, and how many events the blocks hold that were read."""
         with self.file.reading() as db:
             found, next_low = self._first(self._blocks(db, low), low, key, size)
             weight = 0.0
@@ -186,7 +188,8 @@ class EventQuery:
                     break
             if len(found) == size or weight > EVENT_BYTES_PER_PAGE:
                 next_low = found[-1][0][0]
-            return _with_events(db, found), found[-1][0] if found else None, next_low
+            seen = sum(len(block.keys.offsets) for block in {block for _, block, _ in found})
+            return _with_events(db, found), found[-1][0] if found else None, next_low, seen
 
     def _blocks(self, db: sqlite3.Connection, low: int | None) -> Iterator[Row]:
         """Rows of (stream number, stream id, *KEY_COLUMNS) that may hold events of `low` or later, by their first."""
