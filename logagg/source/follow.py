@@ -272,12 +272,9 @@ class Follower:
         low = max(0, stream.resume - WINDOW_BYTES)
         data = self._block(file, low, stream.end)
         reached = low + len(data)
-        if not self._still(stream, data, low):
-            self.forget("does not hold what was read of it before")
-            return None
         if reached > self.size:
             self.size, self.grew_s = reached, now_s
-        at_end = reached >= self.size and file.size() is not None
+        at_end = reached >= self.size and not (self.packed and file.size() is None)
         final = at_end and (final or self.packed)
         quiet_s = now_s - self.grew_s
         whole = final or (at_end and quiet_s >= PARTIAL_S - TICK_S)
@@ -285,9 +282,12 @@ class Follower:
         lines_end = max(stream.resume, low + data.rfind(b"\n") + 1)
         reading = Reading(Segment(stream, low, data, flush=flush, whole=whole, path=self.path), reached, lines_end)
         full = reached - stream.end >= self._block_bytes
-        if not (flush or full) and data.count(b"\n", max(0, stream.end - low)) <= 1:
+        if not (flush or full) and reached >= stream.end and data.count(b"\n", max(0, stream.end - low)) <= 1:
             # The one new line is the last record or part of it, which waits; what is before it is committed.
             self._note(reading)
+            return None
+        if not self._still(stream, data, low):
+            self.forget("does not hold what was read of it before")
             return None
         # An unfinished last line goes along: Ingest leaves it, unless it is longer than a record may be.
         if (reached if whole or full else lines_end) <= stream.end:

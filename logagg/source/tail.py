@@ -30,7 +30,7 @@ from logagg.source.watch import NoWatcher, Watcher
 BUFFER_BYTES_MAX = 8 << 20
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
-ROUND_FACTOR, ROUND_S_MAX = 4, 0.15
+ROUND_FACTOR, ROUND_S_MAX = 4, 0.2
 """Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
 a commit."""
 
