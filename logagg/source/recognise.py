@@ -12,6 +12,7 @@ from logagg.source.identity import (
     Copy,
     New,
     Wait,
+    first_line,
     identify,
     line_text,
     new_stream,
@@ -122,12 +123,16 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     return window_hash(window) if at >= offset else None
 
 
+def _begins(head: bytes, line: bytes, follower: Follower) -> bool:
+    return head.startswith(follower.beginning()) if line == NO_LINE else first_line(head) == line
+
+
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
     facts = follower.facts(line, frozenset(stream.end for stream in candidates))
-    if facts is None:
-        return
+    if facts is None or not _begins(facts.head, line, follower):
+        return  # It is not read through yet; or it was emptied and written anew since it was asked for its first line.
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
     held = {other.stream.id: other.holder() for other in holding
             if (other.packed or other.reopen()) and other.stream is not None}
