@@ -5,7 +5,8 @@ what is new, and commits all streams of the group in one transaction. A line is 
 its offset is below the answer's `stream.end`; before that the file is the only copy.
 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
-begins above it is refused, and the answer tells where to go on.
+begins above it is refused, and the answer tells where to go on. What is known to be gone is committed as an open chunk
+without bytes (`give_up`): should its bytes turn up in a copy after all, they take its place.
 
 While a server commits one piece of a long segment, the next one is read. That one is only offered once the answer is
 there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
@@ -112,6 +113,40 @@ class Ingest:
             self._wait()
         return [Outcome(state, state.resume) for state in states]
 
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream:
+        """Commit what lies behind the stream's committed end, up to `end`, as gone; the state that is stored then.
+
+        Nothing is written where the store has (or knows as gone) that much already.
+        """
+        for _ in range(MOVED_ATTEMPTS_MAX):
+            state = self._current(stream)
+            if state.end >= end:
+                return state
+            after, chunks = self._without(state, end, reason)
+            if self._store.commit([(after, chunks)]) == ["committed"]:
+                self._on_commit()
+                return replace(after, revision=after.revision + 1)
+        raise RuntimeError(f"stream {stream.id} kept moving for {MOVED_ATTEMPTS_MAX} attempts")
+
+    def _without(self, state: Stream, end: int, reason: str) -> tuple[Stream, tuple[Chunk, ...]]:
+        """The state behind a gap that reaches to `end`, with the gap's chunk, and the open one before it closed."""
+        closed: tuple[Chunk, ...] = ()
+        carry = state.carry
+        if state.resume < state.read_end:
+            stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
+            data = b"".join(map(content, stored))
+            pipeline = self._pipeline_for(state)
+            try:
+                batch = pipeline.reader.read(data, state.resume, carry, final=True)
+                closed, carry = (_chunk(state, data, batch, carry, pipeline),), batch.carry
+            except Exception:
+                log.exception("%s: reading again at offset %d failed; kept as a reject", state.path, state.resume)
+                closed = (_failed(state, data, pipeline),)
+        gap = Chunk(state.id, state.read_end, end, b"", carry, open=True, gone=reason)
+        counts = sum((chunk.counts for chunk in closed), state.counts)
+        return replace(state, end=end, resume=gap.start, carry=carry, counts=counts, open_counts=Counts(),
+                       dropped=_dropped(state, (gap,))), (*closed, gap)
+
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
         """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
         pending, attempts = set(range(len(segments))), 0
@@ -178,7 +213,7 @@ class Ingest:
             state = replace(state, path=segment.path)
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
-        hole, end = find_hole(data, state.resume, state.carry)
+        hole, end = find_hole(data, state.resume, state.carry) if state.read_end == state.end else (len(data),) * 2
         piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
         if len(piece) < hole:
@@ -194,8 +229,11 @@ class Ingest:
         self, state: Stream, segment: Segment, data: bytes, pipeline: Pipeline, *, more: bool
     ) -> _Plan | None:
         """What `data` of the segment adds to `state`."""
-        reading = _read(state, data, pipeline, flush=segment.flush and not more)
-        if reading.chunks and reading.chunks[-1].end > state.end:
+        if state.read_end < state.end > state.resume + len(data):
+            reading = _read_into_gap(state, data, pipeline)
+        else:
+            reading = _read(state, data, pipeline, flush=segment.flush and not more)
+        if reading.chunks and reading.chunks[-1].end > state.read_end:
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -218,9 +256,9 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
     closed = [chunk for chunk in reading.chunks if not chunk.open]
     last = reading.chunks[-1]
     resume = last.start if last.open else last.end
-    head, windows, end_window = advance(state, before, data[: last.end - state.resume])
+    read_end = last.start if last.gone and last.open else last.end
+    head, windows, end_window = advance(state, before, data[: read_end - state.resume])
     times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
-    holes = sum(chunk.end - chunk.start for chunk in reading.chunks if chunk.gone == HOLE)
     stream = replace(
         state,
         end=last.end,
@@ -231,10 +269,17 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
         open_counts=last.counts if last.open else Counts(),
-        dropped={**state.dropped, HOLE: state.dropped.get(HOLE, 0) + holes} if holes else state.dropped,
+        dropped=_dropped(state, reading.chunks),
         last_ts_us=max(times, default=state.last_ts_us),
     )
     return _Plan(stream, reading.chunks, more)
+
+
+def _dropped(state: Stream, chunks: Sequence[Chunk]) -> dict[str, int]:
+    """What the stream has dropped behind these chunks: holes, which stay, and the open chunk, if that is gone."""
+    holes = state.dropped.get(HOLE, 0) + sum(chunk.end - chunk.start for chunk in chunks if chunk.gone == HOLE)
+    last = chunks[-1]
+    return ({HOLE: holes} if holes else {}) | ({last.gone: last.end - last.start} if last.gone and last.open else {})
 
 
 def _transactions(plans: Iterable[tuple[int, _Plan]]) -> Iterator[dict[int, _Plan]]:
@@ -267,7 +312,7 @@ def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be
     or a hole is in it.
     """
-    if segment.start > state.resume or segment.start + len(segment.data) <= state.end:
+    if segment.start > state.resume or segment.start + len(segment.data) <= state.read_end:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
@@ -330,6 +375,17 @@ def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Re
     return _Reading(tuple(chunks), carry)
 
 
+def _read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> _Reading:
+    """Read bytes that were given up and have turned up, but not all of them: the rest stays a gap."""
+    batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
+    if not batch.end or not pipeline.reader.decided(batch.carry):
+        return _Reading((), state.carry)
+    chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
+    reason = next(reason for reason in state.dropped if reason != HOLE)
+    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=reason)
+    return _Reading((chunk, gap), batch.carry)
+
+
 def _read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> _Reading:
     """A closed chunk of what is before the hole, which ends records and lines, and one without bytes for the hole."""
     chunks: list[Chunk] = []
@@ -378,6 +434,13 @@ def _chunk(
         events=tuple(_events(state, batch, claims, pipeline.keep)),
         partials=tuple(parts),
     )
+
+
+def read_again(stream: Stream, chunk: Chunk, pipeline: Pipeline) -> Chunk:
+    """What reading a stored chunk's bytes, with its carry, gives now. Raises whatever the reader does."""
+    data = content(chunk)
+    batch = pipeline.reader.read(data, chunk.start, chunk.carry, final=True)
+    return _chunk(stream, data, batch, chunk.carry, pipeline, is_open=chunk.open)
 
 
 def _size(batch: Batch, i: int) -> int:

@@ -4,7 +4,11 @@ A hole is a run of NULs that nobody wrote: a writer that does not append goes on
 emptied, and after a loss of power a file may be longer than what reached the disk. Of a hole no bytes are kept.
 """
 
+import threading
+
 from logagg.record import Carry, Chunk
+
+_own = threading.local()        # a compressor serves one thread; to set one up takes longer than a few lines do
 
 HOLE = "hole"
 _NULS = bytes(512)
@@ -12,9 +16,14 @@ _NULS_AT_START = bytes(16)
 
 
 def compress(data: bytes) -> bytes:
-    import zstandard
+    try:
+        compressor = _own.compressor
+    except AttributeError:
+        import zstandard
 
-    return zstandard.ZstdCompressor(level=1).compress(data)
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
+    compressed: bytes = compressor.compress(data)
+    return compressed
 
 
 def decompress(raw: bytes) -> bytes:

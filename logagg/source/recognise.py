@@ -1,6 +1,7 @@
 """Finding out which stream a file is: the store's candidates, the files that hold them, and the decision."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from logagg.interfaces import Store
 from logagg.raw import content
@@ -51,6 +52,7 @@ def recognise(
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
     committed yet, and while a compressed one is being looked through: call again.
     """
+    name_lost(follower, store)
     if follower.packed and not follower.scanning and _recall(follower, store, holders):
         return
     if follower.file is None and not follower.reopen():
@@ -76,6 +78,19 @@ def recognise(
     holders.add(follower)
 
 
+def name_lost(follower: Follower, store: Store) -> None:
+    """Find out whether streams that were lost here have been committed (an answer may have been lost, too); if not,
+    the next content takes their place, and their bytes are counted for the path."""
+    while follower.lost_unborn:
+        lost = follower.lost_unborn[-1]
+        if stored := store.streams(id=lost.stream.id):
+            follower.lost[lost.stream.id] = replace(lost, stream=stored[0])
+            follower.left |= {lost.stream.id}
+        else:
+            follower.lost_unnamed += lost.size
+        follower.lost_unborn.pop()
+
+
 def remember(follower: Follower, store: Store) -> None:
     """Note which stream a compressed file is once all of it is committed: nobody need unpack it again, whatever its
     name is then.
@@ -96,12 +111,12 @@ def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
     follower.remembered = False
     found = store.document("packed", follower.print_key)
     streams = store.streams(id=found[1]["stream"]) if found else []
-    if found is None or not streams or streams[0].end < found[1]["size"]:
+    if found is None or not streams or streams[0].read_end < found[1]["size"]:
         return False
     stream = streams[0]
     follower.size, follower.remembered = found[1]["size"], True
     held = stream.id in holders.by_id
-    if held or follower.size < stream.end:
+    if held or follower.size < stream.read_end:
         follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"
     else:
         follower.begin(stream)
@@ -115,7 +130,10 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     at = start = max(0, offset - WINDOW_BYTES)
     window = b""
     for chunk in store.chunks(stream=stream.id, start=start, end=offset):
-        kept = content(chunk)
+        try:
+            kept = content(chunk)
+        except Exception:       # damaged, which `logagg audit` tells
+            return None
         if chunk.start > at or not kept:
             return None
         window += kept[at - chunk.start : offset - chunk.start]
@@ -130,7 +148,7 @@ def _begins(head: bytes, line: bytes, follower: Follower) -> bool:
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
-    facts = follower.facts(line, frozenset(stream.end for stream in candidates))
+    facts = follower.facts(line, frozenset(stream.read_end for stream in candidates))
     if facts is None or not _begins(facts.head, line, follower):
         return  # It is not read through yet; or it was emptied and written anew since it was asked for its first line.
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
