@@ -37,6 +37,11 @@ class Holders:
             if not stream.revision:
                 self._unborn.add((stream.app, stream.host, stream.first_line))
 
+    def is_unpacking(self, stream: Stream) -> bool:
+        """Whether a compressed file that is the stream is being read: what follows in it, nothing shows yet."""
+        holder = self.by_id.get(stream.id)
+        return holder is not None and holder.packed and holder.behind
+
     def expects(self, app: str, host: str, line: bytes) -> bool:
         """Whether a file that may begin so is about to be committed for the first time."""
         if line == NO_LINE:
@@ -71,6 +76,8 @@ def recognise(
     else:
         texts = (line_text(line), none)
         candidates = [s for t in texts for s in store.streams(host=source.host, app=source.app, first_line=t)]
+    if follower.packed and any(holders.is_unpacking(stream) for stream in candidates):
+        return
     if candidates or not follower.packed:
         _decide(follower, line, candidates, holders, store, now_s)
     else:
