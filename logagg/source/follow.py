@@ -245,8 +245,8 @@ class Follower:
         text = line_text(line)
         if not self.packed:
             self.size = self.file.size() or 0
-            self._head = self.file.read_at(0, min(HEAD_BYTES, self.size))
-            return Facts(self.path, self.size, self._head, self.window, self.left, text)
+            head = self.file.read_at(0, min(HEAD_BYTES, self.size))
+            return Facts(self.path, self.size, head, self.window, self.left, text)
         if self._prints is None or any(end <= self._prints.size for end in ends - self._prints.wanted):
             self._prints = Prints(ends)
         if not self._scan(self._prints):
