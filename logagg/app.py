@@ -28,6 +28,7 @@ from logagg.together import Work, run_together
 
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
+    from logagg.audit import Audit
     from logagg.ingest import Ingest, Pipeline
     from logagg.source.once import Once
 
@@ -61,6 +62,7 @@ class App:
         self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics,
                                   *counters(config.rules)])
         self._read_only = read_only
+        self._reserve_bytes = 0
         self._on_serving = on_serving or (lambda address: log.info("the live page is at %s", address))
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
@@ -82,7 +84,8 @@ class App:
     def store(self) -> Store:
         """The configuration's store, opened at first use."""
         if self._store is None:
-            self._store = open_store(self.config.store_url, read_only=self._read_only)
+            self._store = open_store(self.config.store_url, read_only=self._read_only,
+                                     reserve_bytes=self._reserve_bytes)
         return self._store
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -149,6 +152,24 @@ class App:
             )
         return self._pipelines[source]
 
+    # --- proving ----------------------------------------------------------------------------------------------------
+
+    def audit(self, sources: Sequence[SourceConfig], progress: Callable[[int], None]) -> "Audit":
+        """Compare the files of these sources with the store, and check all streams of their applications and hosts."""
+        from logagg.audit import audit
+
+        files = [(FileSource(source.app, source.host, source.paths), path)
+                 for source in sources for path in source.paths]
+        return audit(self.store, files, self._streams_of(sources), self._pipeline_for, progress)
+
+    def audit_bytes(self, sources: Sequence[SourceConfig]) -> int:
+        """About how many bytes `audit` is going to tell of: those of the streams twice."""
+        return 2 * sum(stream.end for stream in self._streams_of(sources))
+
+    def _streams_of(self, sources: Sequence[SourceConfig]) -> list[Stream]:
+        pairs = sorted({(source.app, source.host) for source in sources})
+        return [stream for app, host in pairs for stream in self.store.streams(app=app, host=host)]
+
     # --- folding ----------------------------------------------------------------------------------------------------
 
     def folder(self) -> Folder:
@@ -161,6 +182,7 @@ class App:
 
         An error that no retry mends stops all, and is raised.
         """
+        self._reserve_bytes = self.config.reserve_bytes     # what runs on keeps some space for its alerts
         self._wait_for_store(stop)
         works: dict[str, Work] = {"agent": self._follow, "aggregator": self._aggregate, "web": self._serve}
         run_together({role: works[role] for role in ROLES if role in roles}, stop)
