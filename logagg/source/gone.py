@@ -223,8 +223,8 @@ class Losses:
     def recall(self, store: Store, now_us: int, now_s: float) -> None:
         """Before anything is committed: which streams each log had, and when its source was last read to its end.
 
-        An agent that was killed may not have written that down yet. Then the store's streams tell which there were,
-        and what is missing came later than the last record of these.
+        An agent that was killed may not have written that down yet. Then the store's streams tell which there were, and
+        what is missing came later than the last record of the oldest of these.
         """
         if self._known is not None:
             return
@@ -238,7 +238,7 @@ class Losses:
             self.rotations.known_before(known, now_s - (now_us - observed[1]["at_us"]) / 1e6)
         else:
             for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
-                at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[0].last_ts_us or 0)
+                at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
                 self.rotations.known_before({name: [stream.id for stream in streams]}, now_s - (now_us - at_us) / 1e6)
         self._known = known
 
