@@ -124,6 +124,8 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         active = [follower for follower in self._roster.followers if not follower.rests]
         try:
+            for observer in self._observers.values():
+                observer.recall(self._store, now_us, now_s)
             self._identify(active, now_s, final=final)
             self._commit(active, now_s, final=final)
             self._observe(now_s, final=final)
