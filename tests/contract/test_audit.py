@@ -345,9 +345,9 @@ def test_beside_an_agent(whole: Place) -> None:
 
     def grow() -> None:
         merger_store = open_store(whole.url)
-        for i in range(300, 900, 50):
+        for i in range(300, 900, 100):
             with (whole.logs / "a.log").open("a") as file:
-                file.write(lines(i, i + 50))
+                file.write(lines(i, i + 100))
             whole.read()
             Merger(merger_store).merge(4_000_000_000_000_000)
         merger_store.close()
