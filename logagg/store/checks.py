@@ -6,6 +6,7 @@ compare revisions for that before they come here.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 from logagg.bodies import KeptEvents
 from logagg.errors import StoreError
@@ -16,7 +17,19 @@ from logagg.store.codec import printable
 EXPIRING_STEPS = ("minute", "quarter", "hour")
 
 
-def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+class Position(Protocol):
+    """What of a stored stream tells whether it may be committed."""
+
+    @property
+    def revision(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def resume(self) -> int: ...
+
+
+def decide_commits(stored: Mapping[str, Position],
+                   commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
     """Which streams of a group may be committed, given the stored ones by id; raises for what is wrong in itself.
 
     A stream that is given twice is "moved" the second time: the first has raised its revision.
@@ -34,7 +47,7 @@ def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream,
     return answers
 
 
-def check_commit(stored: Stream | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
+def check_commit(stored: Position | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
     """The chunks lead from the stored `resume` to the new `end` without a gap; the new state agrees with them."""
     resume, end = (stored.resume, stored.end) if stored else (0, 0)
     where = f"stream {printable(stream.id)}"
