@@ -89,14 +89,14 @@ class EventGrammar:
         """The events among these lines; the answer for a line does not depend on the others."""
         from logagg.columns import Spans
         from logagg.grammar.claims import EventClaims
-        from logagg.grammar.dispatch import Texts, read_each
+        from logagg.grammar.dispatch import Reading, read_each
 
         lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
         if len(lines) < self.together_min:
             return EventClaims(read_each(self._dispatch.each(lines)))
-        texts = Texts(lines)
+        reading = Reading(lines)
         return EventClaims(group for rows, wordings in self._dispatch.tries(lines)
-                           for group in texts.claims(rows, wordings))
+                           for group in reading.claims(rows, wordings))
 
 
 class Classifiers:

@@ -25,6 +25,7 @@ from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
 
 MINUTE_US = 60_000_000
 FEW_MAX = 64                                #: so few records are counted faster one by one
+COUNTED_AT_ONCE_MAX = 1 << 14               #: of so many possible pairs each has a counter of its own
 LABEL_CHARS_MAX = 256
 SMALL_BYTES_MAX = 2048
 
@@ -35,7 +36,10 @@ _EXACT = Context(prec=80)
 
 def labels_json(labels: dict[str, str]) -> str:
     """The canonical JSON of labels."""
-    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _written(labels)
+
+
+_written = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def label_text(value: object) -> str:
@@ -80,9 +84,13 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     """
     app, host = label_text(app), label_text(host)
     by_minute: dict[int, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+    levels: dict[str | None, str] = {}
     for (minute, level), n in _records(batch).items():
-        labels = labels_json({"app": app, "host": host, "level": label_text(level)})
-        by_minute[minute]["records"][labels] = by_minute[minute]["records"].get(labels, 0) + n
+        labels = levels.get(level)
+        if labels is None:
+            labels = levels[level] = labels_json({"app": app, "host": host, "level": label_text(level)})
+        counts = by_minute[minute]["records"]
+        counts[labels] = counts.get(labels, 0) + n
     for (minute, reason), n in _rejects(batch, last_ts_us).items():
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
     for (minute, metric, labels), stat in _measured(batch, claims, metrics, app, host).items():
@@ -93,7 +101,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
 
 def encoded(content: dict[str, dict[str, Any]]) -> bytes:
     """A partial's data: metric -> labels -> a count, or a Stat's JSON."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _written(content).encode()
 
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
@@ -108,11 +116,30 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
                        if ts_us != NO_TIME and row not in batch.rejects)
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
-    pairs, counts = np.unique(
-        batch.times[counted] // MINUTE_US * len(batch.level_names) + batch.level_codes[counted], return_counts=True)
-    minutes, codes = np.divmod(pairs, len(batch.level_names))
-    return {(minute, batch.level_names[code]): n for minute, code, n in
-            zip(minutes.tolist(), codes.tolist(), counts.tolist(), strict=True)}
+    times, codes = (batch.times, batch.level_codes) if counted.all() else (
+        batch.times[counted], batch.level_codes[counted])
+    return {(minute, batch.level_names[code]): n for minute, code, n in _pairs(times // MINUTE_US, codes)}
+
+
+def _pairs(minutes: "Ints", values: "Ints") -> Iterable[tuple[int, int, int]]:
+    """The distinct pairs of a minute and a value, and how often each occurs; they rise."""
+    import numpy as np
+
+    if not len(minutes):
+        return ()
+    first, least = int(minutes.min()), int(values.min())
+    width = int(values.max()) - least + 1
+    size = (int(minutes.max()) - first + 1) * width
+    if size >= 1 << 62:
+        return ((*pair, n) for pair, n in sorted(Counter(zip(minutes.tolist(), values.tolist(), strict=True)).items()))
+    pairs = (minutes - first) * width + (values - least)
+    if size <= COUNTED_AT_ONCE_MAX:
+        counts = np.bincount(pairs)
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(pairs, return_counts=True)
+    return zip((found // width + first).tolist(), (found % width + least).tolist(), counts.tolist(), strict=True)
 
 
 def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
@@ -166,12 +193,20 @@ class _Rows:
         """How often each tuple of minute, labels and field occurs; None where a field is missing."""
         columns = [self._levels() if name == "level" else self._column(name) for name in labels]
         columns += [self._column(field)] if field is not None else []
-        if columns:
-            return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+        return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+
+    def whole_numbers(self, field: str) -> Iterable[tuple[int, int, int]] | None:
+        """The distinct pairs of minute and field, rising, and how often each occurs; None for a field that is not a
+        whole number in each event."""
         import numpy as np
 
-        minutes, counts = np.unique(self.minutes, return_counts=True)
-        return Counter(dict(zip(zip(minutes.tolist(), strict=True), counts.tolist(), strict=True)))
+        from logagg.grammar.claims import Numbers
+
+        column = self._group.columns.get(field)
+        if len(self.minutes) <= FEW_MAX or not isinstance(column, Numbers) or column.there is not None or (
+                column.values.dtype != np.int64):
+            return None
+        return _pairs(self.minutes, column.values if self._all else column.values[self._timed])
 
     def _levels(self) -> Iterable[object]:
         """The records' own levels, even where the event has such a field."""
@@ -200,19 +235,29 @@ class _Measure:
 
     def stats(self, rows: _Rows) -> Iterator[tuple[int, str, Stat]]:
         """(minute, labels, Stat) for the events of one group."""
-        if self._metric.field is None:
+        field = self._metric.field
+        if field is None:
             for (minute, *keys), n in rows.tuples(self._names, None).items():
                 yield minute, self._labels(tuple(keys)), Stat(n)
             return
-        steps_of = to_steps(self._metric.step)
         distributions: dict[tuple[Any, ...], dict[int, int]] = defaultdict(dict)
-        for (*keys, measured), n in rows.tuples(self._names, self._metric.field).items():
+        numbers = rows.whole_numbers(field) if not self._names and self._metric.step == 1 else None
+        if numbers is not None:
+            for minute, value, n in numbers:
+                distributions[minute,][value] = n
+        else:
+            self._count(rows.tuples(self._names, field), distributions)
+        for (minute, *keys), counted in distributions.items():
+            yield minute, self._labels(tuple(keys)), Stat.counted(counted)
+
+    def _count(self, tuples: Counter[tuple[Any, ...]], distributions: dict[tuple[Any, ...], dict[int, int]]) -> None:
+        """Add how often each value in steps occurs, by minute and labels."""
+        steps_of = to_steps(self._metric.step)
+        for (*keys, measured), n in tuples.items():
             steps = steps_of(measured)
             if steps is not None:
                 counted = distributions[tuple(keys)]
                 counted[steps] = counted.get(steps, 0) + n
-        for (minute, *keys), counted in distributions.items():
-            yield minute, self._labels(tuple(keys)), Stat.counted(counted)
 
     def _labels(self, values: tuple[Any, ...]) -> str:
         written = self._written.get(values)
