@@ -10,6 +10,7 @@ record or line above `record_bytes_max` is one (`too_long`). What a block's end 
 gives these bytes again with what follows them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
 from logagg.grammar.decode import take_apart
 from logagg.grammar.detect import NO_LAYOUT, detect
 from logagg.grammar.heads import LEVELS_MAX, NO_HEADS, Heads, Levels, find_heads
-from logagg.grammar.vector import VectorLayout
+from logagg.grammar.vector import VectorLayout, line_ends
 from logagg.interfaces import Batch
 from logagg.record import Carry
 
@@ -65,8 +66,7 @@ class LayoutReader:
         levels = self._levels
         found = NO_HEADS
         if layout is not None:
-            vector = self._vector(text, layout, block)
-            find = vector.find if vector else partial(find_heads, layout)
+            find = self._vector(text, layout, block) or partial(find_heads, layout)
             found = find(block, levels, mid=bool(carry.get("mid")),
                          mark=BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
@@ -91,15 +91,19 @@ class LayoutReader:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
 
-    def _vector(self, text: str, layout: Layout, block: bytes) -> VectorLayout | None:
-        """The layout's vector engine, if it has one and the block is one for it."""
-        if len(block) < max(self._vector_bytes_min, block.count(b"\n") * VECTOR_LINE_BYTES_MIN):
+    def _vector(self, text: str, layout: Layout, block: bytes) -> Callable[..., Heads] | None:
+        """How to find heads with arrays, if the layout has such an engine and the block is one for it."""
+        if len(block) < self._vector_bytes_min:
             return None
         if text not in self._vectors:
             if len(self._vectors) >= VECTORS_MAX:
                 self._vectors.clear()
             self._vectors[text] = VectorLayout.of(layout)
-        return self._vectors.get(text)
+        vector = self._vectors.get(text)
+        if vector is None:
+            return None
+        ends = line_ends(block)
+        return partial(vector.find, ends=ends) if len(ends) * VECTOR_LINE_BYTES_MIN <= len(block) else None
 
     def _span(self, heads: Ints, block: bytes, carry: Carry, layout: Layout | None, *, final: bool) -> "_Span":
         """Which bytes are which record. What may still change is left out, unless it is too long already."""

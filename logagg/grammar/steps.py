@@ -42,14 +42,28 @@ class Literal:
 
     def __init__(self, text: bytes) -> None:
         self._size = len(text)
-        self._parts = [(at, *_template(text[at:at + 8])) for at in range(0, len(text), 8)]
+        self._parts = [_Part(text, at) for at in range(0, len(text), 8)]
 
     def run(self, cursor: Cursor) -> bool:
-        for at, mask, value in self._parts:
-            if not cursor.keep(cursor.windows(at) & mask == value):
-                return False
+        if not all(cursor.keep(part.fits(cursor)) for part in self._parts):
+            return False
         cursor.at = cursor.at + self._size
         return True
+
+
+class _Part:
+    """At most eight bytes of a text, compared as one number."""
+
+    def __init__(self, text: bytes, at: int) -> None:
+        text = text[at:at + 8]
+        size = next(size for size in (1, 2, 4, 8) if size >= len(text))
+        self._at, self._kind, self._whole = at, f"<u{size}", size == len(text)
+        self._mask, self._value = (number.astype(self._kind) for number in _template(text))
+
+    def fits(self, cursor: Cursor) -> NDArray[np.bool_]:
+        words = cursor.words(self._at, self._kind)
+        fits: NDArray[np.bool_] = (words if self._whole else words & self._mask) == self._value
+        return fits
 
 
 class Blanks:
@@ -66,58 +80,69 @@ class Blanks:
 
 
 class Date:
-    """A date of fixed width, all digits and literals. What its prefix means is asked once per run of equal ones."""
+    """A date of fixed width, all digits and literals. What runs of lines have in common, all but seconds and fraction,
+    is checked and decoded once for each run."""
 
     def __init__(self, date: DateFormat, text: bytes) -> None:
         self._date, self._size = date, len(text)
         second, fraction, digits = date.places
         self._second, self._fraction = second, range(fraction, fraction + digits)
         moving = {second, second + 1, *self._fraction}
-        self._parts = []
-        for at in range(0, len(text), 8):
-            part = text[at:at + 8]
-            digit = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte))
-            key = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte and at + i not in moving))
-            self._parts.append((at, *_template(part), digit, key))
+        self._parts = [_DatePart(text, at, moving) for at in range(0, len(text), 8)]
 
     def run(self, cursor: Cursor) -> bool:
-        found: list[NDArray[np.uint64]] = []
-        fits = np.ones(len(cursor.at), bool)
-        for at, mask, value, digit, _ in self._parts:
-            window = cursor.windows(at)
-            fits &= (window & mask == value) & (window & _HIGH & digit == _ZEROS & digit)
-            fits &= (window & _LOW & digit) + (_SIX & digit) & _HIGH == 0
-            found.append(window)
-        fits &= _nibble(found, self._second) <= 6
+        words: list[NDArray[np.uint64]] = [cursor.windows(part.at) for part in self._parts]
+        fits = _nibble(words, self._second) <= 6
+        for window, part in zip(words, self._parts, strict=True):
+            if part.moves:
+                fits &= part.fits(window)
         if not cursor.keep(fits):
             return False
         if not fits.all():
-            found = [window[fits] for window in found]
-        times, fits = self._times(cursor, found)
+            words = [window[fits] for window in words]
+        times, fits = self._times(cursor, words)
         cursor.columns |= {"date": cursor.at, "time": times}
         cursor.at = cursor.at + self._size
         return cursor.keep(fits)
 
-    def _times(self, cursor: Cursor, found: list[NDArray[np.uint64]]) -> tuple[Ints, NDArray[np.bool_]]:
+    def _times(self, cursor: Cursor, words: list[NDArray[np.uint64]]) -> tuple[Ints, NDArray[np.bool_]]:
         """The times, and which dates are such."""
         changed = np.zeros(len(cursor.at), bool)
         changed[0] = True
-        for window, (*_, key) in zip(found, self._parts, strict=True):
-            if key:
-                same = window & key
-                changed[1:] |= same[1:] != same[:-1]
+        for window, part in zip(words, self._parts, strict=True):
+            same = window & part.still
+            changed[1:] |= same[1:] != same[:-1]
         runs = np.flatnonzero(changed)
         prefixes = [self._date.prefix(cursor.block[start:start + self._size]) for start in cursor.at[runs].tolist()]
         counts = np.diff(runs, append=len(changed))
         fits = np.repeat([fits for fits, _ in prefixes], counts)
-        seconds = _nibble(found, self._second) * 10 + _nibble(found, self._second + 1)
+        seconds = _nibble(words, self._second) * 10 + _nibble(words, self._second + 1)
         if not self._date.full:
             return np.full(len(changed), NO_TIME), fits
         cursor.odd_dates |= any(fit and base is None for fit, base in prefixes) or bool((seconds > 60).any())
         times = np.repeat(np.array([base or 0 for _, base in prefixes], np.int64), counts) + seconds * 1_000_000
         for place, step in zip(self._fraction, (100_000, 10_000, 1000, 100, 10, 1), strict=False):
-            times += _nibble(found, place) * step
+            times += _nibble(words, place) * step
         return times, fits
+
+
+class _DatePart:
+    """Eight bytes of a date, `at` so many behind its start. `still`: a mask of those that lines of one run have in
+    common; `moves`: there are others, so that each line's bytes are looked at."""
+
+    def __init__(self, text: bytes, at: int, moving: set[int]) -> None:
+        self.at, text = at, text[at:at + 8]
+        self._literals, self._text = _template(text)
+        self._digits = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(text) if not byte))
+        self.still = np.uint64(sum(0xFF << 8 * i for i in range(len(text)) if at + i not in moving))
+        self.moves = any(at + i in moving for i in range(len(text)))
+
+    def fits(self, window: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Where the literals are, and the digits are some."""
+        digits = self._digits
+        fits: NDArray[np.bool_] = (window & (self._literals | _HIGH & digits)) == (self._text | _ZEROS & digits)
+        fits &= (window & _LOW & digits) + (_SIX & digits) & _HIGH == 0
+        return fits
 
 
 class Level:

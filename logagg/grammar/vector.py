@@ -33,9 +33,10 @@ class VectorLayout:
         steps = steps_of(layout) if plain else None
         return None if steps is None else cls(layout, steps)
 
-    def find(self, block: bytes, levels: Levels, *, mid: bool, mark: bytes) -> Heads:
-        """All heads of a block, which begins a line unless `mid`; a byte order mark belongs to the head behind it."""
-        starts, stops = _lines(block, mid=mid, mark=mark)
+    def find(self, block: bytes, levels: Levels, *, mid: bool, mark: bytes, ends: Ints | None = None) -> Heads:
+        """All heads of a block, which begins a line unless `mid`; a byte order mark belongs to the head behind it.
+        `ends`: where its line ends are, if that is known."""
+        starts, stops = _lines(block, line_ends(block) if ends is None else ends, mid=mid, mark=mark)
         cursor = Cursor(block, starts, stops, levels)
         left = len(starts) > 0 and all(step.run(cursor) for step in self._steps)
         columns = {**cursor.columns, "row": cursor.rows, "message": cursor.at} if left else {}
@@ -83,9 +84,13 @@ class VectorLayout:
         return columns
 
 
-def _lines(block: bytes, *, mid: bool, mark: bytes) -> tuple[Ints, Ints]:
+def line_ends(block: bytes) -> Ints:
+    """Where the line ends of a block are."""
+    return np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+
+
+def _lines(block: bytes, ends: Ints, *, mid: bool, mark: bytes) -> tuple[Ints, Ints]:
     """Where lines start and where they end, without their line ends; those whose start was in an earlier block not."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
     starts = np.concatenate((ints([len(mark)]), ends + 1))
     stops = np.append(ends, len(block))
     kept = slice(int(mid), len(starts) - int(starts[-1] >= len(block)))
