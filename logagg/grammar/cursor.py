@@ -7,10 +7,10 @@ and the regular expression decides.
 import numpy as np
 from numpy.typing import NDArray
 
-from logagg.columns import Ints, windows
+from logagg.columns import Ints, lowest, packed, windows
 from logagg.grammar.heads import Levels
 
-WIDTH = 64      # bytes looked at in one go for the end of a field
+WIDTH = 64      # bytes looked at in one go for the end of a field, each of which is a bit of one number
 
 ROWS_AT_ONCE = 1 << 12
 """Of so many lines the next WIDTH bytes are copied at a time: they stay in the processor's cache."""
@@ -58,7 +58,7 @@ class Cursor:
         found = np.concatenate([at[:0], *(self._first(ends, at[begin:begin + ROWS_AT_ONCE])
                                           for begin in range(0, len(at), ROWS_AT_ONCE))])
         left = np.flatnonzero(found < 0)
-        for further in range(WIDTH - 1, most + 1, WIDTH - 1):
+        for further in range(WIDTH, most + 1, WIDTH):
             left = left[at[left] + further < self.stops[left]]
             if not len(left):
                 break
@@ -68,17 +68,16 @@ class Cursor:
         return found
 
     def _first(self, ends: "Ends", at: Ints) -> Ints:
-        """Where the first such byte is among the next WIDTH - 1, or those that are left at the block's end."""
-        last = len(self.block) - WIDTH
-        if not len(at) or int(at[-1]) <= last:
-            hits = ends.among(self._matrix(at))
-            hits[:, -1] = True
-            column = hits.argmax(axis=1)
-            return np.where(column < WIDTH - 1, at + column, -1)
-        begin = np.minimum(at, last)
-        hits = ends.among(self._matrix(begin)) & (np.arange(WIDTH) >= (at - begin)[:, None])
-        column = hits.argmax(axis=1)
-        return np.where(hits[np.arange(len(at)), column], begin + column, -1)
+        """Where the first such byte is among the next WIDTH, or those that are left at the block's end."""
+        begin, last = at, len(self.block) - WIDTH
+        near_end = len(at) > 0 and int(at[-1]) > last
+        if near_end:
+            begin = np.minimum(at, last)
+        hits = ends.among(self._matrix(begin))
+        if near_end:
+            hits &= np.arange(WIDTH) >= (at - begin)[:, None]
+        column = lowest(packed(hits))
+        return np.where(column < 0, -1, begin + column)
 
     def _matrix(self, starts: Ints) -> Bytes:
         every = np.ndarray((len(self.block) - WIDTH + 1,), f"V{WIDTH}", self.block, strides=(1,))

@@ -7,7 +7,7 @@ from itertools import repeat
 
 import numpy as np
 
-from logagg.columns import Ints, Spans, ints, low_bytes, windows
+from logagg.columns import Ints, Known, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
 from logagg.grammar.plan import BEFORE_BYTES, MARGIN_BYTES, Lines
@@ -48,7 +48,7 @@ class Dispatch:
         first = _keyed(wordings, _KEY_BYTES, 8)
         keys = {int.from_bytes(key, "little"): number for key, number in first.by_key.items()}
         self._mask = low_bytes(np.array([first.key_bytes]))
-        self._keys = np.array(sorted(keys), np.uint64)
+        self._known = Known(sorted(keys)) if keys else None
         self._others = first.choices[0]
         self._first = first
         self._seconds = [_keyed(first.choices[keys[key]], first.key_bytes + 4, 1 << 16) for key in sorted(keys)]
@@ -63,12 +63,10 @@ class Dispatch:
 
     def tries(self, lines: Spans) -> Tries:
         """Each line's number at most once, with what to try on it, in turn."""
-        if not len(self._keys):
+        if self._known is None:
             yield np.arange(len(lines)), self._others
             return
-        begin = windows(lines.block, lines.starts) & self._mask
-        places = np.minimum(np.searchsorted(self._keys, begin), len(self._keys) - 1)
-        known = self._keys[places] == begin
+        places, known = self._known.find(windows(lines.block, lines.starts) & self._mask)
         if self._others:
             yield np.flatnonzero(~known), self._others
         rows = np.flatnonzero(known)
@@ -89,16 +87,21 @@ def _tries(second: _Keyed, lines: Spans, rows: Ints) -> Tries:
 
 def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
     """The rows of each number, in their order."""
-    order = np.argsort(numbers.astype(np.uint16), kind="stable")    # so few bits are sorted several times faster
+    if not len(rows):
+        return
+    few_bits = np.min_scalar_type(int(numbers.max()))       # which are sorted several times faster
+    order = np.argsort(numbers.astype(few_bits), kind="stable")
     sorted_numbers = numbers[order]
     borders = np.flatnonzero(np.diff(sorted_numbers)) + 1
     for some in np.split(order, borders):
-        if len(some):
-            yield int(numbers[some[0]]), rows[some]
+        yield int(numbers[some[0]]), rows[some]
 
 
 PLAN_LINES_MIN = 32
 """Fewer lines are read faster by the pattern than with arrays."""
+
+PATTERN_LINES_MIN = 32
+"""For fewer lines the block is not turned into text."""
 
 AT_ONCE = 256
 """So many matches are alive at a time that Python's collector of cycles does not wake up to look at them."""
@@ -158,7 +161,7 @@ class Reading:
                 lines = Lines(self._block, some, self._starts[some], self._stops[some])
                 yield EventGroup(wording.event, *wording.plan.read(lines))
                 rows = np.sort(np.concatenate([rows[~plain], *lines.doubtful]))
-        wide = self._wide[rows]
+        wide = self._wide[rows] if len(rows) >= PATTERN_LINES_MIN else np.ones(len(rows), bool)
         yield from self._read_matched(self._with_needle(rows[~wide], wording), wording)
         yield from self._read_decoded(rows[wide], wording)
 

@@ -14,14 +14,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from logagg.columns import Ints
+from logagg.columns import Ints, lowest, packed
 from logagg.grammar.ahead import END, Ahead, ahead
 from logagg.grammar.claims import Numbers, Texts
 from logagg.grammar.regular import EMPTY, NUMBER, Alt, Chars, Field, Loop, Node, Seq, Text, parse, seq, walk
 
 STEPS_MAX = 24          #: a wording of more parts is read faster by its pattern
 BEFORE_BYTES = 16       #: what must stand before each line in the block, since numbers are looked at from their end
-MARGIN_BYTES = 64       #: what must follow each line, since so many bytes are looked at in one go
+MARGIN_BYTES = 64       #: what must follow each line, since so many bytes are looked at in one go, as bits of a number
 DIGITS_MAX = 15         #: a float holds so many digits exactly
 
 Mask = NDArray[np.bool_]
@@ -70,18 +70,19 @@ class Lines:
         """Where the first byte stands that is not of this set, or the line's end."""
         sizes = self._run_sizes(chars, at)
         ends = at + sizes
-        far = np.flatnonzero(sizes == MARGIN_BYTES - 1)
+        far = np.flatnonzero(sizes == MARGIN_BYTES)
         while len(far):
             sizes = self._run_sizes(chars, ends[far])
             ends[far] += sizes
-            far = far[(sizes == MARGIN_BYTES - 1) & (ends[far] < self.stops[far])]
+            far = far[(sizes == MARGIN_BYTES) & (ends[far] < self.stops[far])]
         return np.minimum(ends, self.stops)
 
     def _run_sizes(self, chars: "Charset", at: Ints) -> Ints:
-        """The same as a distance, MARGIN_BYTES - 1 where it is at least that."""
+        """The same as a distance, at most MARGIN_BYTES."""
         others = chars.others(self.pieces(at, f"V{MARGIN_BYTES}").view(np.uint8).reshape(-1, MARGIN_BYTES))
-        others[:, -1] = True
-        return others.argmax(axis=1)
+        sizes = lowest(packed(others))
+        sizes[sizes < 0] = MARGIN_BYTES
+        return sizes
 
 
 class Charset:

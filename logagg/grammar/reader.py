@@ -10,9 +10,7 @@ record or line above `record_bytes_max` is one (`too_long`). What a block's end 
 gives these bytes again with what follows them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,11 +62,8 @@ class LayoutReader:
         if len(self._levels) > LEVELS_MAX:
             self._levels = Levels()
         levels = self._levels
-        found = NO_HEADS
-        if layout is not None:
-            find = self._vector(text, layout, block) or partial(find_heads, layout)
-            found = find(block, levels, mid=bool(carry.get("mid")),
-                         mark=BOM if not base and block.startswith(BOM) else b"")
+        found = NO_HEADS if layout is None else self._find(text, layout, block, levels, mid=bool(carry.get("mid")),
+                                                           mark=BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
         columns = _columns(layout, found, span, block, carry, levels)
         after: Carry = dict(kept)
@@ -91,19 +86,20 @@ class LayoutReader:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
 
-    def _vector(self, text: str, layout: Layout, block: bytes) -> Callable[..., Heads] | None:
-        """How to find heads with arrays, if the layout has such an engine and the block is one for it."""
-        if len(block) < self._vector_bytes_min:
-            return None
+    def _find(self, text: str, layout: Layout, block: bytes, levels: Levels, *, mid: bool, mark: bytes) -> Heads:
+        """The heads of a block: with arrays if the layout has such an engine and the block is one for it."""
+        vector = self._vector(text, layout) if len(block) >= self._vector_bytes_min else None
+        ends = line_ends(block, len(block) // VECTOR_LINE_BYTES_MIN) if vector else None
+        if vector is None or ends is None:
+            return find_heads(layout, block, levels, mid=mid, mark=mark)
+        return vector.find(block, ends, levels, mid=mid, mark=mark)
+
+    def _vector(self, text: str, layout: Layout) -> VectorLayout | None:
         if text not in self._vectors:
             if len(self._vectors) >= VECTORS_MAX:
                 self._vectors.clear()
             self._vectors[text] = VectorLayout.of(layout)
-        vector = self._vectors.get(text)
-        if vector is None:
-            return None
-        ends = line_ends(block)
-        return partial(vector.find, ends=ends) if len(ends) * VECTOR_LINE_BYTES_MIN <= len(block) else None
+        return self._vectors.get(text)
 
     def _span(self, heads: Ints, block: bytes, carry: Carry, layout: Layout | None, *, final: bool) -> "_Span":
         """Which bytes are which record. What may still change is left out, unless it is too long already."""

@@ -14,7 +14,7 @@ from logagg.grammar.events import Classifiers, EventGrammar
 from logagg.grammar.heads import Heads, Levels, find_heads
 from logagg.grammar.pattern import Converter, Text
 from logagg.grammar.reader import LayoutReader
-from logagg.grammar.vector import VectorLayout
+from logagg.grammar.vector import VectorLayout, line_ends
 from logagg.record import Carry
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.partial import partials
@@ -138,7 +138,9 @@ def test_arrays_find_the_heads_that_the_regular_expression_finds(
         return
     mark = BOM if text.startswith(BOM) and not mid else b""
     levels, others = Levels(), Levels()
-    found = vector.find(text, levels, mid=mid, mark=mark)
+    ends = line_ends(text, len(text))
+    assert ends is not None
+    found = vector.find(text, ends, levels, mid=mid, mark=mark)
     right = find_heads(layout, text, others, mid=mid, mark=mark)
     assert len(found) == len(right)
     if len(found):
