@@ -27,7 +27,7 @@ class Texts(Sequence[str | None]):
     def __getitem__(self, i: int) -> str | None: ...
     @overload
     def __getitem__(self, i: slice) -> list[str | None]: ...
-    def __getitem__(self, i: int | slice) -> str | None | list[str | None]:
+    def __getitem__(self, i: int | slice) -> str | list[str | None] | None:
         return self._values[i]
 
     def __iter__(self) -> Iterator[str | None]:
@@ -44,19 +44,25 @@ class Texts(Sequence[str | None]):
 
 
 class Numbers(Sequence[int | float | None]):
-    """A column of numbers, `values`; None where `there` says that there is none. What comes out is Python's own."""
+    """A column of numbers; None where `there` says that there is none. What comes out is Python's own."""
 
     def __init__(self, values: NDArray[np.int64] | NDArray[np.float64], there: NDArray[np.bool_] | None = None) -> None:
-        self.values, self.there = values, there
+        self._values, self._there = values, there
+
+    @property
+    def whole(self) -> Ints | None:
+        """The values as an array, if all are there and whole numbers."""
+        values: NDArray[Any] = self._values
+        return values if self._there is None and values.dtype == np.int64 else None
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._values)
 
     @overload
     def __getitem__(self, i: int) -> int | float | None: ...
     @overload
     def __getitem__(self, i: slice) -> list[int | float | None]: ...
-    def __getitem__(self, i: int | slice) -> int | float | None | list[int | float | None]:
+    def __getitem__(self, i: int | slice) -> int | float | list[int | float | None] | None:
         return self._list[i]
 
     def __iter__(self) -> Iterator[int | float | None]:
@@ -64,10 +70,10 @@ class Numbers(Sequence[int | float | None]):
 
     @cached_property
     def _list(self) -> list[int | float | None]:
-        values: list[int | float | None] = self.values.tolist()
-        if self.there is None:
+        values: list[int | float | None] = self._values.tolist()
+        if self._there is None:
             return values
-        return [value if there else None for value, there in zip(values, self.there.tolist(), strict=True)]
+        return [value if there else None for value, there in zip(values, self._there.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +123,8 @@ def _fields(group: ClaimGroup) -> list[Fields]:
     names = tuple(group.columns)
     if not names:
         return [{} for _ in range(len(group.rows))]
-    claims: list[Any] = [dict(zip(names, values, strict=True))
-                         for values in zip(*group.columns.values(), strict=True)]
-    if any(None in column for column in group.columns.values()):
+    columns = [list(column) for column in group.columns.values()]
+    claims: list[Any] = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    if any(None in column for column in columns):
         return [{name: value for name, value in claim.items() if value is not None} for claim in claims]
     return claims

@@ -97,7 +97,7 @@ class Ends:
         hits += [matrix - np.uint8(48) > 9] if self._but_digits else []
         hits += [matrix != 32] if self._but_blank else []
         hits += [matrix <= 32] if self._space else []
-        first, *others = hits
-        for other in others:
-            first |= other
-        return first
+        among: Mask = hits[0]
+        for others in hits[1:]:
+            among |= others
+        return among

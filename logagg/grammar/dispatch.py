@@ -10,7 +10,7 @@ import numpy as np
 from logagg.columns import Ints, Known, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
-from logagg.grammar.plan import BEFORE_BYTES, MARGIN_BYTES, Lines
+from logagg.grammar.lines import BEFORE_BYTES, MARGIN_BYTES, Lines
 from logagg.grammar.wording import Fields, Value, Wording
 
 AnyWording = Wording | LarkWording
@@ -97,9 +97,6 @@ def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
         yield int(numbers[some[0]]), rows[some]
 
 
-PLAN_LINES_MIN = 32
-"""Fewer lines are read faster by the pattern than with arrays."""
-
 PATTERN_LINES_MIN = 32
 """For fewer lines the block is not turned into text."""
 
@@ -120,7 +117,9 @@ class Reading:
     """Lines of a batch, read by wordings: with arrays where the wording has a plan, else by its pattern on the block as
     text. Lines that are not ASCII are decoded one by one; what is no UTF-8 is read as U+FFFD."""
 
-    def __init__(self, lines: Spans) -> None:
+    def __init__(self, lines: Spans, lines_a_step: int) -> None:
+        """A plan is used on at least `lines_a_step` lines for each of its steps."""
+        self._lines_a_step = lines_a_step
         self._block, self._starts, self._stops = lines.block, lines.starts, lines.stops
         self._longest = int((lines.stops - lines.starts).max(initial=0))
         self._wide = np.zeros(len(lines), bool)
@@ -154,13 +153,13 @@ class Reading:
         if isinstance(wording, LarkWording):
             yield from self._read_decoded(rows, wording)
             return
-        if len(rows) >= PLAN_LINES_MIN and wording.plan is not None:
+        plan = wording.plan
+        if plan is not None and len(rows) >= self._lines_a_step * plan.size:
             plain = self._plain[rows]
-            some = rows if plain.all() else rows[plain]
-            if len(some):
-                lines = Lines(self._block, some, self._starts[some], self._stops[some])
-                yield EventGroup(wording.event, *wording.plan.read(lines))
-                rows = np.sort(np.concatenate([rows[~plain], *lines.doubtful]))
+            some = rows[plain]
+            lines = Lines(self._block, some, self._starts[some], self._stops[some])
+            yield EventGroup(wording.event, *plan.read(lines))
+            rows = np.sort(np.concatenate([rows[~plain], *lines.doubtful]))
         wide = self._wide[rows] if len(rows) >= PATTERN_LINES_MIN else np.ones(len(rows), bool)
         yield from self._read_matched(self._with_needle(rows[~wide], wording), wording)
         yield from self._read_decoded(rows[wide], wording)

@@ -15,13 +15,16 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from itertools import compress
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logagg.interfaces import Batch, ClaimGroup, Claims
 from logagg.record import Partial
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.sketch import VALUE_MAX, Stat
 from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
+
+if TYPE_CHECKING:
+    from logagg.columns import Ints
 
 MINUTE_US = 60_000_000
 FEW_MAX = 64                                #: so few records are counted faster one by one
@@ -106,9 +109,7 @@ def encoded(content: dict[str, dict[str, Any]]) -> bytes:
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     """How many records with a time there are by (minute, level); rejects are not among them."""
-    import numpy as np  # here and below: only what reads logs loads it
-
-    from logagg.columns import NO_TIME
+    from logagg.columns import NO_TIME  # here and below: only what reads logs loads numpy
 
     if len(batch) <= FEW_MAX:
         rows = enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True))
@@ -196,17 +197,12 @@ class _Rows:
         return Counter(zip(self.minutes.tolist(), *columns, strict=True))
 
     def whole_numbers(self, field: str) -> Iterable[tuple[int, int, int]] | None:
-        """The distinct pairs of minute and field, rising, and how often each occurs; None for a field that is not a
-        whole number in each event."""
-        import numpy as np
-
-        from logagg.grammar.claims import Numbers
-
-        column = self._group.columns.get(field)
-        if len(self.minutes) <= FEW_MAX or not isinstance(column, Numbers) or column.there is not None or (
-                column.values.dtype != np.int64):
+        """The distinct pairs of minute and field, rising, and how often each occurs; None where that is not known to be
+        a whole number in each event, or the events are few."""
+        values = getattr(self._group.columns.get(field), "whole", None)
+        if values is None or len(self.minutes) <= FEW_MAX:
             return None
-        return _pairs(self.minutes, column.values if self._all else column.values[self._timed])
+        return _pairs(self.minutes, values if self._all else values[self._timed])
 
     def _levels(self) -> Iterable[object]:
         """The records' own levels, even where the event has such a field."""
