@@ -68,10 +68,11 @@ what: /.+/
 %import common (INT, NUMBER)
 """, name="engines")
 TOGETHER = copy(GRAMMAR)
-TOGETHER.together_min = 0
+TOGETHER.together_min = TOGETHER.lines_a_step = 0
 METRICS = MetricSet([
     Metric("calls", "counter", ("took", "door"), labels=("level", "event")),
     Metric("took", "distribution", ("took",), field="ms", labels=("host", "note")),
+    Metric("doors", "distribution", ("door",), field="door_no"),
     Metric("ended", "counter", ("ended",)),
 ])
 
@@ -196,8 +197,8 @@ def _one_by_one(lines: list[bytes]) -> list[tuple[int, str, dict[str, int | floa
 
 
 @settings(max_examples=200, deadline=None, print_blob=True)
-@given(st.integers(0, 1 << 32), st.sampled_from([0, 1 << 40]))
-def test_claims_are_those_of_each_line_alone(seed: int, together_min: int) -> None:
+@given(st.integers(0, 1 << 32), st.sampled_from([0, 1 << 40]), st.sampled_from([0, 1, 1 << 40]))
+def test_claims_are_those_of_each_line_alone(seed: int, together_min: int, lines_a_step: int) -> None:
     """Dispatch, columns and conversion at once change nothing, nor does a second classifier behind the first."""
     rng = random.Random(seed)
     lines = []
@@ -211,7 +212,7 @@ def test_claims_are_those_of_each_line_alone(seed: int, together_min: int) -> No
         lines.append(bytes(raw))
     right = _one_by_one(lines)
     grammar = copy(GRAMMAR)
-    grammar.together_min = together_min
+    grammar.together_min, grammar.lines_a_step = together_min, lines_a_step
     for claims in (grammar.claim(lines), grammar.claim(Spans.of(lines)), Classifiers([grammar, grammar]).claim(lines)):
         assert [*zip(claims.rows, claims.names, claims.fields, strict=True)] == right
         assert len(claims) == len(right)
