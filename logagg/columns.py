@@ -107,26 +107,32 @@ def lowest(bits: NDArray[np.uint64]) -> Ints:
 
 
 class Known:
-    """Finds some 64-bit numbers again among many: each has a slot of its own in a table, which multiplying tells."""
+    """Finds some 64-bit numbers again among many: each has a slot of its own in a table, which multiplying tells. Where
+    there are so many that no such table has been found, they are searched for."""
 
     def __init__(self, words: Sequence[int]) -> None:
-        """At least one number, each once; ValueError where there are so many that no table has been found."""
+        """At least one number, each once."""
         self._words = np.array(words, np.uint64)
+        self._order = np.argsort(self._words)
+        self._places: Ints | None = None
         rng = random.Random(len(words))
-        for bits in range(8, _SLOT_BITS_MAX + 1):
+        for bits in range(max(6, 2 * len(words).bit_length() - 2), _SLOT_BITS_MAX + 1):
             self._shift = np.uint64(64 - bits)
-            for _ in range(16):
+            for _ in range(8):
                 self._factor = np.uint64(rng.getrandbits(64) | 1)
                 slots = self._slots(self._words)
                 if len(np.unique(slots)) == len(slots):
                     self._places = np.zeros(1 << bits, np.int64)
                     self._places[slots] = np.arange(len(slots))
                     return
-        raise ValueError(f"no table for {len(words)} numbers")
 
     def find(self, words: NDArray[np.uint64]) -> tuple[Ints, NDArray[np.bool_]]:
         """The place of each among the known ones, and whether it is one of them; else the place means nothing."""
-        places = self._places.take(self._slots(words))
+        if self._places is not None:
+            places = self._places.take(self._slots(words))
+        else:
+            found = np.searchsorted(self._words, words, sorter=self._order)
+            places = self._order[np.minimum(found, len(self._order) - 1)]
         return places, self._words.take(places) == words
 
     def _slots(self, words: NDArray[np.uint64]) -> Ints:
