@@ -14,6 +14,7 @@ from bench_stages import ingest, note_kept
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 
+from logagg.store import open_store
 from tests.mongod import Mongod, find_mongod
 
 INSERT_DOCUMENTS = 10_000
@@ -38,10 +39,12 @@ def running_mongod(folder: Path) -> Iterator[Mongod | None]:
 
 
 class Stages:
-    """`log` for what keeps few documents, `all_log` for a document of each line, `few` for the slow peer."""
+    """`log` for what keeps few documents, `parts` for one process and two, `all_log` for a document of each line, `few`
+    for the slow peer."""
 
-    def __init__(self, mongod: Mongod, log: Log, all_log: Log, few: Log, figures: Figures) -> None:
+    def __init__(self, mongod: Mongod, log: Log, parts: Log, all_log: Log, few: Log, figures: Figures) -> None:
         self._mongod, self._log, self._all_log, self._few, self._figures = mongod, log, all_log, few, figures
+        self._parts = parts
         self._client: Client = MongoClient(mongod.url("admin"))
         self._documents: list[RawBSONDocument] = []
 
@@ -50,6 +53,8 @@ class Stages:
             Stage("logagg: file to MongoDB", self._log, lambda f: self._logagg(f, self._log, "events")),
             Stage("logagg: file to MongoDB, all records", self._all_log,
                   lambda f: self._logagg(f, self._all_log, "all")),
+            Stage("logagg: files to MongoDB, 1 process", self._parts, lambda f: self._jobs(f, 1)),
+            Stage("logagg: files to MongoDB, 2 processes", self._parts, lambda f: self._jobs(f, 2)),
             Stage("pymongo: insert_many of the same BSON", self._all_log, lambda _: self._insert(1)),
             Stage("pymongo: the same, the events' own index", self._all_log, lambda _: self._insert(1, indexed=True)),
             Stage("pymongo: the same on 2 connections", self._all_log, lambda _: self._insert(2)),
@@ -62,12 +67,17 @@ class Stages:
 
     def _logagg(self, folder: Path, log: Log, keep: str) -> Taken:
         self._client.drop_database("bench")
+        open_store(self._mongod.url("bench")).close()   # its making is not measured, as that of the peer's collection
         taken = ingest(log, self._mongod.url("bench"), keep, folder)
         if keep == "all" and not self._documents:
             self._documents = self._stored()
         elif keep == "events":
             note_kept(self._figures, self._mongod.url("bench"), log, "repeated lines, MongoDB")
         return taken
+
+    def _jobs(self, folder: Path, count: int) -> Taken:
+        self._client.drop_database("bench")
+        return ingest(self._parts, self._mongod.url("bench"), "events", folder, "--jobs", str(count))
 
     def _stored(self) -> list[RawBSONDocument]:
         """The events that logagg has stored, as BSON."""

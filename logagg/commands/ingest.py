@@ -25,7 +25,8 @@ What is there already is recognised by its content and not read twice. Exit stat
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("paths", metavar="PATH", nargs="*",
-                        help="logs: plain, .gz, .zst, .bz2, .xz, folders, globs (default: the configuration's sources)")
+                        help="logs: plain, .gz, .zst, .bz2, .xz, .zip, folders, globs (default: the configuration's "
+                             "sources)")
     parser.add_argument("--store", metavar="URL", help="where to (default: the configuration's, else ./logagg.db)")
     parser.add_argument("--app", help="name of the application (default: from each file's name)")
     parser.add_argument("--host", help="name of the host (default: this machine's)")
@@ -39,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="pack whose grammar is used; may be repeated (default: the configuration's, else all)")
     parser.add_argument("--jobs", type=_jobs, default=1, metavar="N",
                         help="processes that read side by side, for a backfill of many logs: a log with its rotated "
-                        "parts is read by one; each takes memory of its own (default: 1)")
+                        "parts is read by one; each takes memory of its own, and half a second to start: it pays "
+                        "from some 100 MB on (default: 1)")
     add_progress(parser)
     add_json(parser)
     parser.description = (parser.description or "") + (

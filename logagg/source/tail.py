@@ -10,6 +10,7 @@ read after it. Nothing is queued: while the store is out of reach, positions sta
 
 import random
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
 from logagg.ingest import Outcome, Segment
 from logagg.interfaces import Store
+from logagg.record import Stream
 from logagg.retry import Backoff
 from logagg.source.discover import FileSource, watched_folder
 from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
@@ -29,6 +31,10 @@ from logagg.source.watch import NoWatcher, Watcher
 BUFFER_BYTES_MAX = 8 << 20
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
+ROUND_FACTOR, ROUND_S_MAX = 4, 0.2
+"""Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
+a commit."""
+
 IDLE_AFTER_S = 600.0
 IDLE_POLL_S = 1.0
 LIST_S = 1.0
@@ -45,6 +51,8 @@ class Commits(Protocol):
     """What an agent needs of `Ingest`."""
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]: ...
+
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream: ...
 
 
 class Agent:
@@ -74,6 +82,7 @@ class Agent:
         self._listed_s: float | None = None
         self._looked_s = float("-inf")
         self._stepped_s = float("-inf")
+        self._apart_s = BUSY_POLL_S     # how far the next round is to begin from the last
         self._renamed_s = 0.0
         self._watched = False
         self._told = False      # whether the kernel tells of growth
@@ -87,7 +96,9 @@ class Agent:
         try:
             wait_s = 0.0
             while not self._wait(stop, wait_s):
+                start_s = time.thread_time()
                 wait_s = self.step()
+                self._apart_s = min(max(BUSY_POLL_S, ROUND_FACTOR * (time.thread_time() - start_s)), ROUND_S_MAX)
             self.stop()
         finally:
             self.close()
@@ -100,7 +111,7 @@ class Agent:
         if not self._told or wait_s <= 0:
             return self._clock.wait(stop, wait_s)
         self._watcher.wait(stop, wait_s)
-        return self._clock.wait(stop, max(0.0, self._stepped_s + BUSY_POLL_S - self._clock.monotonic_s()))
+        return self._clock.wait(stop, max(0.0, self._stepped_s + self._apart_s - self._clock.monotonic_s()))
 
     def step(self, *, final: bool = False) -> float:
         """One round; returns in how many seconds the next one is due. `final`: commit unfinished records too."""
@@ -113,9 +124,12 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         active = [follower for follower in self._roster.followers if not follower.rests]
         try:
+            for observer in self._observers.values():
+                observer.recall(self._store, now_us, now_s)
             self._identify(active, now_s, final=final)
             self._commit(active, now_s, final=final)
-            self._observe(now_s, final=final)
+            lost = any(follower.unseen for follower in active if follower.state is State.UNKNOWN)
+            self._observe(now_s, final=final, lost=lost)
         except StoreUnavailable as error:
             self._retry_s = now_s + self._backoff.next_s()
             self._notices.begin("store", f"{error}; trying again until it is back, nothing is lost")
@@ -192,7 +206,8 @@ class Agent:
                 self._listed_s = None       # It was idle and given back: the next listing opens it again.
                 continue
             due = every or told or not ((self._told and follower.told) or _is_idle(follower, now_s))
-            if due and follower.look(now_s) and self._told and not (told or listed):
+            away = now_s < self._retry_s        # nothing is read, so a look is all that tells what a file is
+            if due and follower.look(now_s, check=away) and self._told and not (told or listed):
                 self._unexplained.append(follower)
         return every
 
@@ -286,24 +301,29 @@ class Agent:
         return {(source.app, source.host) for source in self._roster.failing}
 
     def _begin_observations(self, now_us: int) -> None:
-        failing = self._failing()
+        failing, now_s = self._failing(), self._clock.monotonic_s()
         for key, followers in self._by_source().items():
+            if self._listed_s == self._stepped_s:
+                self._observers[key].listed(now_s, followers)
             if key not in failing:
                 self._observers[key].begin(now_us, followers)
 
-    def _observe(self, now_s: float, *, final: bool) -> None:
+    def _observe(self, now_s: float, *, final: bool, lost: bool) -> None:
+        """Write down what is due; at once where something was lost, lest that be forgotten."""
         failing = self._failing()
         followers = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
-            if final or observer.due(now_s):
+            if final or lost or observer.due(now_s):
                 followers = followers or self._by_source()
-                observer.write(self._store, self._clock.now_us(), now_s, followers[key],
+                observer.write(self._store, self._ingest, self._clock.now_us(), now_s, followers[key],
                                all_there=key not in failing, final=final)
                 for follower in followers[key]:
                     remember(follower, self._store)
+                    if follower.remembered and follower.file is not None:
+                        follower.park()
 
 
 def _is_idle(follower: Follower, now_s: float) -> bool:
@@ -312,9 +332,9 @@ def _is_idle(follower: Follower, now_s: float) -> bool:
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:
     """Whether it is to be found out (again) what a file is."""
-    if follower.state is State.READING or follower.file is None or follower.dropped:
+    if follower.state is State.READING or follower.dropped or (follower.file is None and not follower.remembered):
         return False
-    if follower.size == 0 and follower.file.size() == 0:
+    if follower.file is not None and follower.size == 0 and follower.file.size() == 0:
         return False
     if follower.state is State.UNKNOWN or follower.judged is None:
         return True

@@ -4,6 +4,7 @@ test_store_reading.py and test_store_folding.py go on.
 """
 
 import multiprocessing
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from logagg.bodies import KeptEvents
 from logagg.errors import StoreError
+from logagg.grammar.reader import LayoutReader
 from logagg.interfaces import Store
-from logagg.record import Bucket, BucketKey, Chunk, Counts, Mark
+from logagg.record import Bucket, BucketKey, Chunk, Counts, Mark, Stream
 from logagg.store import open_store
 from logagg.store.memory import MemoryStore
 from tests.contract.making import (
@@ -44,6 +47,22 @@ class TestCommit:
         assert list(store.chunks(with_parts=True)) == [replace(part, revision=1)]
         assert list(store.events()) == list(part.events)
         assert store.unfolded(10) == [Mark("s1", 0, 1, (T0_MINUTE,))]
+
+    @pytest.mark.parametrize("count", [2, 200])
+    def test_what_was_made_ready(self, store: Store, count: int) -> None:
+        """A chunk whose events came in columns, and that was made ready before, is the same chunk, and comes back."""
+        line = b"2026-11-20 10:00:01,%03d WARN [main] com.acme.A - caf\xc3\xa9 %d\n"
+        text = b"".join(line % (i, i) for i in range(count))
+        batch = LayoutReader("%d %p [%t] %c - %m%n").read(text, 0, {}, final=True)
+        events = KeptEvents("s1", batch.bodies(range(count)), {1: ("das_call", {"duration_ms": 7})})
+        part = chunk("s1", 0, len(text), events=events)
+        ready = store.ready(part)
+        assert ready == part
+        assert ready.events == tuple(events)
+        assert store.commit([(after(stream(), [ready]), [ready])]) == ["committed"]
+        assert list(store.events()) == list(events)
+        with pytest.raises(StoreError, match="outside"):
+            store.commit([(after(stream("s2"), [replace(ready, stream="s2")]), [replace(ready, stream="s2")])])
 
     def test_a_moved_stream_leaves_nothing(self, store: Store) -> None:
         """In a group, a stream whose revision is not the stored one is "moved", and all others are committed."""
@@ -130,6 +149,18 @@ class TestCommit:
         before.pop("streams")
         assert now == before
 
+    def test_a_gap_that_is_filled_later(self, store: Store) -> None:
+        """An open chunk without bytes gives way to what is found of it, and to a shorter gap behind that."""
+        gap = chunk("s1", 100, 500, offsets=[], ts_us=None, raw=b"", gone="deleted", open=True, counts=Counts())
+        state = commit(store, stream(), chunk("s1", 0, 100), gap)
+        assert (state.end, state.read_end) == (500, 100)
+        state = commit(store, state, chunk("s1", 100, 300), replace(gap, start=300))
+        assert [(each.start, each.end, each.gone) for each in store.chunks()] == [
+            (0, 100, None), (100, 300, None), (300, 500, "deleted")]
+        assert (state.end, state.read_end) == (500, 300)
+        assert commit(store, state, chunk("s1", 300, 600)).read_end == 600
+        assert_whole(store)
+
     def test_a_range_that_is_gone(self, store: Store) -> None:
         """A chunk without bytes keeps its reason."""
         part = chunk("s1", 0, 500, offsets=[], ts_us=None, raw=b"", gone="truncated")
@@ -198,6 +229,39 @@ class TestOpenChunk:
         state = commit(store, stream(), chunk("s1", 0, 10, open=True))
         store.commit([(replace(state, path="/x"), [])])
         assert [(c.start, c.open, c.revision) for c in store.chunks()] == [(0, True, 1)]
+
+    def test_many_that_grow_together(self, store: Store) -> None:
+        """Groups of streams, of which some grow by an open chunk, some by several, some have moved and some only have
+        a new path, leave in every store what they leave in memory."""
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        rng, model = random.Random(seed), MemoryStore()
+        for _ in range(12):
+            group = [grown(rng, model, id) for id in rng.sample("abcdefgh", rng.randrange(1, 8))]
+            assert store.commit(group) == model.commit(group)
+            assert everything(store) == everything(model)
+            assert_whole(store)
+            if not rng.randrange(4):
+                fold_all(store)
+                fold_all(model)
+
+
+def grown(rng: random.Random, store: Store, id: str) -> tuple[Stream, list[Chunk]]:
+    """What is to be committed of a stream next, perhaps upon a state that is not the stored one."""
+    [state] = store.streams(id=id) or [stream(id)]
+    if not rng.randrange(6):
+        state = replace(state, revision=state.revision + rng.choice([-1, 1]))
+    if not rng.randrange(6):
+        return replace(state, path=f"/{rng.random()}"), []
+    ends = [state.end + 10 * i for i in range(1, rng.randrange(2, 4))]
+    parts = [chunk(id, start, end, offsets=range(start, end, rng.choice([5, 10])),
+                   minutes=sorted(rng.sample(range(T0_MINUTE, T0_MINUTE + 4), rng.randrange(3))))
+             for start, end in zip([state.resume, *ends], ends, strict=False)]
+    if rng.randrange(4):
+        parts[-1] = replace(parts[-1], open=True)
+    elif not rng.randrange(4):
+        parts[0] = replace(parts[0], raw=b"", events=(), gone="truncated")
+    return after(state, parts), parts
 
 
 class TestReplace:
