@@ -199,7 +199,9 @@ class _Rows:
         """How often each tuple of minute, labels and field occurs; None where a field is missing."""
         columns = [self._levels() if name == "level" else self._column(name) for name in labels]
         columns += [self._column(field)] if field is not None else []
-        return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+        if columns or len(self.minutes) <= FEW_MAX:
+            return Counter(zip(self.minutes.tolist(), *columns, strict=True))
+        return Counter({(minute,): n for minute, _, n in _pairs(self.minutes, self.minutes * 0)})
 
     def whole_numbers(self, field: str) -> Iterable[tuple[int, int, int]] | None:
         """The distinct pairs of minute and field, rising, and how often each occurs; None where that is not known to be
