@@ -244,9 +244,10 @@ class Choice:
 
 
 def _scatter(columns: Arrays, part: Lines, count: int) -> None:
-    """Put the columns of some lines where they belong among all."""
-    for (name, what), column in part.columns.items():
-        whole = columns.setdefault((name, what), np.zeros(count, column.dtype))
-        whole[part.rows] = column
-        columns.setdefault((name, "there"), np.zeros(count, bool))[part.rows] = True
+    """Put the columns of some lines where they belong among all; "there" is what a choice within has said, or all."""
+    some = {(name, "there"): np.ones(len(part.rows), bool) for name, _ in part.columns} | part.columns
+    for place, column in some.items():
+        columns.setdefault(place, np.zeros(count, column.dtype))[part.rows] = column
+
+
 _DIGIT = Charset(DIGITS)

@@ -19,7 +19,7 @@ GRAMMAR = EventGrammar.load(r"""
 start: retry | load | paid | call | range | coded | quoted | signal | last
 retry: "Retry of " server ". Already tried " tries " time(s); policy " policy
 load: "load=" share " of " most "% at " offset ["."]
-paid: "Paid " amount [" in " currency] " by " ("card" | "cheque " cheque | "cash") [" on " day]
+paid: "Paid " amount [" in " currency] " by " ("card" | "cheque " cheque | "cash") [" on " day [" at " hour ["h"]]]
 call: "Call " call_id (" ended" | " failed: " why) [" after " ms [" "] "ms"]
 range: "Range " low "-" high "!"
 coded: "Code " code "/" short
@@ -36,6 +36,7 @@ amount: NUMBER
 currency: /[A-Z]{3}/
 cheque: INT
 day: WORD
+hour: INT
 call_id: /[^\s,;:()]+/
 why: /[a-z]+/
 ms: INT
@@ -54,12 +55,13 @@ what: /[^a]+/
 PIECES = [
     "Retry of ", "a.b", "c", ". Already tried ", " time(s); policy ", "load=", "-", "+", "0.5", ".5", "7.", "1e5", "-3",
     "123456789012345", "1234567890123456", "12345678901234567890", "0.1234567890123456", " of ", "%", "% at ", "12",
-    "Paid ", " in ", "EUR", "EURO", " by ", "card", "cheque ", "cash", " on ", "Monday", "Call ", "x-1", " ended",
-    " failed: ", "no. reply", " after ", "5", "05", " ", "ms", "Range ", "!", "Code ", "AF0", "/", "ab", "Say ",
-    "...", "..", "wait", "Signal ", "db.1", ":", " x", "xyxy", "z", "y" * 70, "0" * 130, "\t", "é", "\0"]
+    "Paid ", " in ", "EUR", "EURO", " by ", "card", "cheque ", "cash", " on ", "Monday", " at ", "Call ", "x-1",
+    " ended", " failed: ", "no. reply", " after ", "5", "05", " ", "ms", "Range ", "!", "Code ", "AF0", "/", "ab",
+    "Say ", "...", "..", "wait", "Signal ", "db.1", ":", " x", "xyxy", "z", "y" * 70, "0" * 130, "\t", "é", "\0"]
 USUAL = [
     "Retry of a.b.c. Already tried 3 time(s); policy once", "load=-0.5 of 100% at +7", "load=1e3 of .5% at -0.",
-    "Paid 5.25 in EUR by cheque 77 on Monday", "Paid 7 by cash", "Call x-1 ended after 15 ms", "Call x-1 failed: no",
+    "Paid 5.25 in EUR by cheque 77 on Monday", "Paid 7 by cash", "Paid 7 by card on Friday at 12h",
+    "Call x-1 ended after 15 ms", "Call x-1 failed: no",
     "Call x-1 ended after 15ms", "Range 5--7!", "Code AF0/ab", "Say wait......", "Signal db.1:5432 x:yx", "z", "zzz"]
 BEFORE, BEHIND = b"-" * 20, b"-" * 70       # so that the lines between them are read with arrays
 
