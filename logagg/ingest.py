@@ -236,7 +236,7 @@ class Ingest:
         else:
             reading = _read(state, data, pipeline, flush=segment.flush and not more)
         if reading.chunks and reading.chunks[-1].end > state.read_end:
-            reading = replace(reading, chunks=tuple(map(self._store.ready, reading.chunks)))
+            reading = _Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
