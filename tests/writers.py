@@ -177,7 +177,8 @@ class Writers:
 
 def configuration(folder: Path, store_url: str, sources: str) -> Path:
     config = folder / "logagg.toml"
-    config.write_text(f'[store]\nurl = "{store_url}"\n\n{sources}')
+    keep = "".join(f'{name} = "forever"\n' for name in ("raw", "events", "minute", "hour"))    # some clocks are wrong
+    config.write_text(f'[store]\nurl = "{store_url}"\n\n[retention]\n{keep}\n{sources}')
     return config
 
 
