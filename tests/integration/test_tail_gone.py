@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,24 @@ def test_killed_before_anything_was_noted(tmp_path: Path) -> None:
     bench.start()
     bench.settle(12)
     assert unseen(bench) == [("a.log", "rotated")]
+
+
+@pytest.mark.parametrize(("age_s", "told"), [(1, [("a.log", "rotated")]), (60, [])])
+def test_an_older_file_that_went_after_a_kill(tmp_path: Path, age_s: int, told: list[tuple[str, str]]) -> None:
+    """An agent that was killed may have known the end of a file that had just been written and is gone now, although
+    a younger file is still there; it had read all of one that was written long before."""
+    bench = Bench(tmp_path)
+    bench.write("a.log.1", lines("one", 10))
+    bench.write("a.log", lines("two", 10))
+    bench.settle(12)
+    at_us = bench.store.kept["observation", "app@host"]["at_us"]
+    for id, stream in bench.store.by_id.items():
+        bench.store.by_id[id] = replace(stream, last_ts_us=at_us - age_s * 1_000_000)
+    bench.agent.close()
+    (tmp_path / "a.log.1").unlink()
+    bench.start()
+    bench.settle(12)
+    assert unseen(bench) == told
 
 
 def test_names_of_one_log() -> None:
