@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
+from operator import eq
 from typing import Literal
 
 SETTLED_S = 2.0
@@ -108,28 +109,34 @@ class Finder:
         self._asked: dict[str, _Folder | None] = {}     # the same, of this time
         self._problems: list[str] = []
         self._links: dict[str, list[str]] = {}
-        self._known: dict[str, int] = {}
+        self._pieces: list[dict[str, int]] = []     # what was found, by pattern and folder
+        self._known: dict[str, int] = {}            # the same in one
+        self._paths: tuple[str, ...] = ()
+        self._hintless: frozenset[str] = frozenset()
         self._afresh = False
 
     def find(self, *, afresh: bool = False) -> Discovery:
         """What is there now. `afresh`: read all folders again, also where their times say that nothing has changed."""
         self._asked, self._problems, self._links, self._afresh = {}, [], {}, afresh
-        found: dict[str, int] = {}
         folders: dict[str, tuple[int, int] | None] = {}
-        for pattern in self._patterns:
-            for files in self._files(pattern, folders):
-                found.update(files)
+        pieces = [files for pattern in self._patterns for files in self._files(pattern, folders)]
         folders |= {os.path.dirname(real): None for real in self._links}
         self._read = {path: folder for path, folder in self._asked.items() if folder is not None}
         folders |= {path: folder.stamp[:2] for path, folder in self._read.items()}
-        before, self._known = self._known, found
-        changed = {path for path, _ in found.items() - before.items()}
-        if NO_HINT in found.values():
-            changed |= {path for path, hint in found.items() if hint == NO_HINT}
-        return Discovery(
-            tuple(sorted(found)), tuple(self._problems), folders,
-            {real: tuple(paths) for real, paths in self._links.items()},
-            frozenset(changed), frozenset(before.keys() - found.keys()))
+        changed, gone = self._compare(pieces)
+        return Discovery(self._paths, tuple(self._problems), folders,
+                         {real: tuple(paths) for real, paths in self._links.items()}, changed, gone)
+
+    def _compare(self, pieces: list[dict[str, int]]) -> tuple[frozenset[str], frozenset[str]]:
+        """Take over what was found; the paths that have come or may be another file, and those that are gone."""
+        if len(pieces) == len(self._pieces) and all(map(eq, pieces, self._pieces)):    # mostly the same objects
+            return self._hintless, frozenset()
+        before, self._pieces = self._known, pieces
+        self._known = {path: hint for files in pieces for path, hint in files.items()}
+        self._paths = tuple(sorted(self._known))
+        self._hintless = frozenset(path for path, hint in self._known.items() if hint == NO_HINT)
+        changed = {path for path, _ in self._known.items() - before.items()} | self._hintless
+        return frozenset(changed), frozenset(before.keys() - self._known.keys())
 
     def _files(self, pattern: str, folders: dict[str, tuple[int, int] | None]) -> Iterator[dict[str, int]]:
         """The files of one pattern, folder by folder, with their inodes. The folder of a plain path goes to `folders`:

@@ -14,7 +14,6 @@ from logagg.source.roster import Roster
 ASK_TOLD_S = 5.0
 ASK_S = 1.0
 ASK_MAX_S = 10.0
-ASKED_TOLD_PER_S = 2000
 ASKED_PER_S = 1000
 """All files are asked so seldom that these many are a second, but no more seldom than every ten seconds."""
 
@@ -29,6 +28,7 @@ class Growth:
         self.tells = False
         self.grew_s = float("-inf")
         self.unwatched: set[str] = set()
+        self._unwatched_changed = False
         self.asked_s = float("-inf")
         self._roster = roster
         self._hot: list[Follower] = []
@@ -41,25 +41,25 @@ class Growth:
 
     def due_s(self) -> float:
         """When all files are to be asked again."""
-        count = len(self._roster.followers)
-        least, per_s = (ASK_TOLD_S, ASKED_TOLD_PER_S) if self.tells else (ASK_S, ASKED_PER_S)
-        return self.asked_s + min(ASK_MAX_S, max(least, count / per_s))
+        least = ASK_TOLD_S if self.tells else ASK_S
+        return self.asked_s + min(ASK_MAX_S, max(least, len(self._roster.followers) / ASKED_PER_S))
 
-    def look(self, now_s: float, named: Iterable[str] | None, before: Iterable[Follower], moved: Iterable[Follower], *,
+    def look(self, now_s: float, named: Iterable[str] | None, before: Iterable[Follower], *,
              all_of_them: bool) -> set[Follower]:
         """Ask those that may have grown; the answer is those that did.
 
         `named` is what the watcher tells (None: it cannot, or has lost count), `before` the followers that were at
-        these paths before the folders were listed in this round, `moved` those that have another name since.
+        these paths before the folders were listed in this round.
         """
         lost_count = named is None and self.tells
         self.tells = self.tells or named is not None
         told = self._roster.told(named or ())
         told.update(dict.fromkeys(before))
-        moved = set(moved)
-        if not moved and not lost_count:        # else it may have been told of under another name
-            for follower in self._unexplained:
-                follower.told = follower.told and follower in told
+        moved = self._roster.moved
+        # Where names changed or events were lost, it may have been told of all the same.
+        silent = [] if moved or lost_count else [one for one in self._unexplained if one not in told]
+        for follower in silent:
+            follower.told = False
         self._unexplained = []
         if all_of_them or lost_count:
             self.asked_s = now_s
@@ -69,11 +69,20 @@ class Growth:
         else:
             grown = {follower for follower in (*told, *moved) if follower.look(now_s)}
             grown |= {follower for follower in self._hot if follower not in told and follower.look(now_s)}
-        if any(self._is_asked(follower) for follower in grown):
+        hot = [*silent, *(follower for follower in grown if self._is_asked(follower))]
+        if hot:
             self.grew_s = now_s
-        if all_of_them or lost_count or moved:
+        if moved or self._unwatched_changed:
             self._hot = [f for f in self._roster.followers if now_s - f.grew_s < HOT_S and self._is_asked(f)]
+            self._unwatched_changed = False
+        else:
+            self._hot = [f for f in dict.fromkeys((*self._hot, *hot)) if now_s - f.grew_s < HOT_S and not f.dropped]
         return grown
+
+    def watched(self, unwatched: Iterable[str]) -> None:
+        """Tell which folders could not be watched."""
+        before, self.unwatched = self.unwatched, set(unwatched)
+        self._unwatched_changed |= before != self.unwatched
 
     def _is_asked(self, follower: Follower) -> bool:
         """Whether the kernel does not tell of this file's growth."""

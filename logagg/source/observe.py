@@ -26,15 +26,16 @@ class Observer:
         self._key = f"{app}@{host}"
         self.at_us: int | None = None
         self._paths = 0
-        self._begun: tuple[int, list[tuple[Follower, int, int]]] | None = None
+        self._begun: tuple[int, int, list[tuple[Follower, int, int]]] | None = None
         self._written_s: float | None = None
         self._written_at_us: int | None = None
         self._found: dict[str, dict[str, Any]] | None = None    #: what is written down; None: not asked for yet
 
-    def begin(self, now_us: int, followers: Sequence[Follower]) -> None:
-        """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for."""
+    def begin(self, now_us: int, followers: Sequence[Follower], paths: int) -> None:
+        """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for.
+        `followers`: those of all `paths` files that are not known to be read to their ends."""
         if self._begun is None:
-            self._begun = (now_us, [(f, f.generation, f.size) for f in followers])
+            self._begun = (now_us, paths, [(f, f.generation, f.size) for f in followers])
 
     def spoil(self) -> None:
         """Something of the source cannot be read now: nothing can be said."""
@@ -42,8 +43,13 @@ class Observer:
 
     def check(self) -> None:
         """See whether reading has passed what was there at T."""
-        if self._begun is not None and all(_passed(*begun) for begun in self._begun[1]):
-            self.at_us, self._paths = self._begun[0], len(self._begun[1])
+        if self._begun is None:
+            return
+        at_us, paths, left = self._begun
+        while left and _passed(*left[-1]):
+            left.pop()
+        if not left:
+            self.at_us, self._paths = at_us, paths
             self._begun = None
 
     def due(self, now_s: float) -> bool:

@@ -41,7 +41,8 @@ class Roster:
     """The followers of all files. `failing` names the sources of which something could not be read last time.
 
     `folders` are those in which names matter, for the watcher. `ignored`: the sizes of files that are too old to be
-    read. `crowded`: more files are there than may be open, and none can be closed yet.
+    read. `crowded`: more files are there than may be open, and none can be closed yet. `moved`: the followers that are
+    new, were opened again, or whose name is another or gone; whoever asks for them empties it.
     """
 
     def __init__(
@@ -59,11 +60,14 @@ class Roster:
         self.folders: dict[str, tuple[int, int] | None] = {}
         self.ignored: dict[Place, int] = {}
         self.crowded = False
+        self.moved: set[Follower] = set()
         self._clock = clock
         self._notices = notices
         self._block_bytes = block_bytes
         self._open_max = open_max
         self._open_count = 0
+        self._keyless = False
+        self._away: set[Follower] = set()
         self._finders = {source: Finder(source.paths, source.exclude) for source in self.sources}
         self._found: dict[FileSource, Discovery] = {}
         self._at: dict[Place, Follower] = {}
@@ -86,18 +90,18 @@ class Roster:
             self._found[source] = found
             self.folders |= found.folders
 
-    def list(self) -> set[Follower]:
-        """Compare the names that were found with the files that are followed; tell which followers are new, or have
-        another name than before."""
-        if len(self._found) < len(self.sources):
+    def list(self) -> None:
+        """Compare the names that were found with the files that are followed."""
+        if len(self._found) < len(self._finders):
             self.find()
         now_s = self._clock.monotonic_s()
         self.failing.clear()
         self.crowded = False
-        self._open_count = sum(follower.file is not None for follower in self.followers)
-        before = {follower: follower.path for follower in self._moving()}
+        if (count := len(self.followers)) > self._open_max // 2:
+            count = sum(follower.file is not None for follower in self.followers)
+        self._open_count = count
         to_ask = self._to_ask(now_s)
-        known, self._links = len(self.followers), {}
+        self._links = {}
         for source, found in self._found.items():
             self._report(source, found.problems)
             for real, paths in found.links.items():
@@ -108,13 +112,7 @@ class Roster:
             for path in found.gone:
                 self._gone((source, path), now_s)
         self._found = {}
-        moved = {*self.followers[known:], *(one for one, path in before.items() if one.path != path)}
         self._drop_finished(now_s)
-        return moved
-
-    def _moving(self) -> Iterable[Follower]:
-        """The followers whose names this listing may change."""
-        return self.followers if any(found.changed or found.gone for found in self._found.values()) else ()
 
     def _to_ask(self, now_s: float) -> dict[FileSource, set[str]]:
         """The paths that are asked because it is time to, by source."""
@@ -125,7 +123,7 @@ class Roster:
         if closed:
             self._closed_asked_s = now_s
         to_ask: dict[FileSource, set[str]] = {}
-        for follower in self.followers:
+        for follower in self.followers if closed or self._keyless else ():
             ask = follower.key is None or (closed and (follower.file is None or follower.packed))
             if ask and self._at.get((follower.source, follower.path)) is follower:
                 to_ask.setdefault(follower.source, set()).add(follower.path)
@@ -177,6 +175,7 @@ class Roster:
         met = self._meet(place, now_s)
         if met is not None:
             met.away_s = None
+            self._away.discard(met)
             self.ignored.pop(place, None)
             self._unfollowed[source].discard(path)
             if met.path != path:
@@ -186,7 +185,7 @@ class Roster:
         elif place not in self.ignored:
             self._unfollowed[source].add(path)
         if here is not None and here is not met and self._at.get(place) is here:
-            here.away_s = now_s if here.away_s is None else here.away_s
+            self._is_away(here, now_s)
 
     def _gone(self, place: Place, now_s: float) -> None:
         """Nothing is at a path any more."""
@@ -195,9 +194,15 @@ class Roster:
         self._second_names[source].discard(path)
         self.ignored.pop(place, None)
         self._notices.forget(place)
-        here = self._at.get(place)
-        if here is not None and here.away_s is None:
-            here.away_s = now_s
+        if (here := self._at.get(place)) is not None:
+            self._is_away(here, now_s)
+
+    def _is_away(self, follower: Follower, now_s: float) -> None:
+        """No path leads to a file any more."""
+        if follower.away_s is None:
+            follower.away_s = now_s
+            self.moved.add(follower)
+            self._away.add(follower)
 
     def _meet(self, place: Place, now_s: float) -> Follower | None:
         """The follower of the file that is at a path now; a new one where it is not followed yet."""
@@ -239,6 +244,7 @@ class Roster:
                 self.failing.add(follower.source)
                 self._closed_asked_s = float("-inf")    # it is asked again by the next listing
                 return True
+            self.moved.add(follower)
             return follower.reopen()
         if follower.packed:
             return unchanged
@@ -277,9 +283,12 @@ class Roster:
         )
         follower.signature = (status.st_size, status.st_mtime_ns)
         self.followers.append(follower)
+        self.moved.add(follower)
         self._put(place, follower)
         if follower.key:
             self._by_key[source, follower.key] = follower
+        else:
+            self._keyless = True
         return follower
 
     def _make_room(self) -> bool:
@@ -311,8 +320,7 @@ class Roster:
         if self._at.get(place) is not follower:
             return
         self._take(place)
-        if follower.away_s is None:
-            follower.away_s = self._clock.monotonic_s()
+        self._is_away(follower, self._clock.monotonic_s())
         streams = (*self._left.pop(place, ()), *follower.past())
         if streams:
             self._left[place] = tuple(dict.fromkeys(streams))[-LEFT_MAX:]
@@ -325,11 +333,12 @@ class Roster:
         if other := self._at.get(place):
             self._leave(other)
         follower.path = place[1]
+        self.moved.add(follower)
         self._put(place, follower)
 
     def _drop_finished(self, now_s: float) -> None:
         """Let go of files that no path leads to, once they are read and quiet."""
-        finished = [follower for follower in self.followers if _is_finished(follower, now_s)]
+        finished = [follower for follower in self._away if _is_finished(follower, now_s)]
         for follower in finished:
             self._drop(follower)
         if finished:
@@ -341,6 +350,7 @@ class Roster:
             del self._by_key[follower.source, follower.key]
         follower.close()
         follower.dropped = True
+        self._away.discard(follower)
 
 
 def open_max() -> int:

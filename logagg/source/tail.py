@@ -11,6 +11,7 @@ read after it. Nothing is queued: while the store is out of reach, positions sta
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from typing import Protocol
 
@@ -26,7 +27,7 @@ from logagg.source.notice import Notices
 from logagg.source.observe import Observer
 from logagg.source.recognise import Holders, recognise, remember
 from logagg.source.roster import OPEN_MAX, Roster
-from logagg.source.turns import LIVE_S, Turns
+from logagg.source.turns import LIVE_S, ROUND_S, Turns
 from logagg.source.watch import NoWatcher, Watcher
 from logagg.terminal import size
 
@@ -41,7 +42,7 @@ LISTED_PER_S = 1000
 
 LISTING_REST_FACTOR = 10
 JUDGE_AGAIN_S = 30.0
-JUDGED_PER_ROUND_MAX = 64
+JUDGED_PER_ROUND_MAX = 256
 RENAME_S = 3.0
 STOP_S = 5.0
 TELL_S = 10.0
@@ -88,8 +89,11 @@ class Agent:
         self._behind = False
         self._stepped_s = float("-inf")
         self._renamed_s = 0.0
-        self._awake: dict[Follower, None] = {}      # those in which something may be to be done
+        self._restless: dict[Follower, None] = {}   # those of which not all is read and committed, as streams
+        self._awake: dict[Follower, None] = {}      # those of them in which something may be to be done now
         self._shaken = True             # whether that may be any
+        self._renames_due = False
+        self._paths: Counter[tuple[str, str]] = Counter()   # how many files each app has on each host
         self._watched: Set[str] = frozenset()
 
     # --- the loop ---------------------------------------------------------------------------------------------------
@@ -173,15 +177,24 @@ class Agent:
         """List the folders and ask files for their sizes, as far as that is due; tell whether all files were asked."""
         self._changed |= self._watcher.take_changed()
         named = self._watcher.take_grown()
-        before, moved = self._roster.told(named or ()), set[Follower]()
+        before = self._roster.told(named or ())
         if final or now_s >= self._list_due_s(now_s):
-            moved = self._list(now_s)
+            self._list(now_s)
         everything = final or now_s >= self._growth.due_s()
-        grown = self._growth.look(now_s, named, before, moved, all_of_them=everything)
-        if everything or moved or self._shaken:
-            self._awake = {follower: None for follower in self._roster.followers if not follower.rests}
+        grown = self._growth.look(now_s, named, before, all_of_them=everything)
+        if self._shaken or self._roster.moved:
+            self._restless = {f: None for f in self._roster.followers if f.lost or not f.rests}
+            self._paths = Counter((f.source.app, f.source.host) for f in self._roster.followers)
+            self._renames_due = True
             self._shaken = False
+            self._roster.moved.clear()
+            self._awake = dict(self._restless)
+        elif everything:
+            self._restless.update(dict.fromkeys(grown))
+            self._restless = {f: None for f in self._restless if not f.dropped and (f.lost or not f.rests)}
+            self._awake = dict(self._restless)
         else:
+            self._restless.update(dict.fromkeys(grown))
             self._awake = {follower: None for follower in self._awake if not _sleeps(follower)}
             self._awake.update(dict.fromkeys(grown))
         return everything
@@ -201,21 +214,18 @@ class Agent:
             every_s = min(every_s, LISTING_REST_FACTOR * self._listing_s)
         return self._listed_s + every_s
 
-    def _list(self, now_s: float) -> set[Follower]:
-        """Compare what is there with what is followed; the followers that are new or have another name."""
-        self._roster.find()
-        known = set(self._watched)
-        self._growth.unwatched = set(self._watcher.watch(self._roster.folders))
-        self._watched = self._roster.folders.keys() - self._growth.unwatched
-        while not self._watched <= known:       # what came before a folder was watched is found by looking once more
-            known |= self._watched
+    def _list(self, now_s: float) -> None:
+        """Compare what is there with what is followed."""
+        while True:
             self._roster.find()
-            self._growth.unwatched = set(self._watcher.watch(self._roster.folders))
+            before = self._watched
+            self._growth.watched(self._watcher.watch(self._roster.folders))
             self._watched = self._roster.folders.keys() - self._growth.unwatched
-        moved = self._roster.list()
+            if self._watched <= before:
+                break           # else what came before a folder was watched is found by looking once more
+        self._roster.list()
         self._listed_s, self._changed = now_s, False
         self._listing_s = self._clock.monotonic_s() - now_s
-        return moved
 
     def _is_first(self, follower: Follower) -> bool:
         """Whether what was at the file's path before has been read to its end."""
@@ -237,7 +247,7 @@ class Agent:
         if len(candidates) > JUDGED_PER_ROUND_MAX:      # a file that is written now need not wait for all others
             candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
         holders = Holders(self._roster.followers)
-        judged = 0
+        judged, end_s = 0, self._clock.monotonic_s() + ROUND_S
         for follower in candidates:
             if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
                 continue
@@ -249,7 +259,7 @@ class Agent:
                 self._roster.fail(follower, error)
             self._shaken = True         # another file may have been found not to be what it was taken for
             judged += 1
-            if judged == JUDGED_PER_ROUND_MAX:
+            if judged == JUDGED_PER_ROUND_MAX or self._clock.monotonic_s() > end_s:
                 break
 
     def _commit(self, awake: Sequence[Follower], now_s: float, *, final: bool) -> None:
@@ -261,9 +271,9 @@ class Agent:
             for (follower, reading), outcome in zip(readings, outcomes, strict=True):
                 follower.committed(reading, outcome)
             self._turns.took(readings, self._clock.monotonic_s() - start_s)
-        if now_s - self._renamed_s >= RENAME_S or final:
+        if self._renames_due and (now_s - self._renamed_s >= RENAME_S or final):
             self._commit_renames()
-            self._renamed_s = now_s
+            self._renamed_s, self._renames_due = now_s, False
 
     def _read_one(self, follower: Follower, now_s: float, *, final: bool) -> Reading | None:
         if follower.dropped or not self._is_first(follower):
@@ -298,9 +308,9 @@ class Agent:
 
     def _begin_observations(self, now_us: int) -> None:
         failing = self._failing()
-        for key, followers in self._by_source(self._roster.followers).items():
+        for key, followers in self._by_source(self._restless).items():
             if key not in failing:
-                self._observers[key].begin(now_us, followers)
+                self._observers[key].begin(now_us, followers, self._paths[key])
 
     def _observe(self, now_s: float, *, final: bool) -> None:
         failing = self._failing()
@@ -310,8 +320,7 @@ class Agent:
                 observer.spoil()
             observer.check()
             if final or observer.due(now_s):
-                # Of a file that rests, all is committed: nothing is to be written down.
-                followers = followers or self._by_source(f for f in self._roster.followers if f.lost or not f.rests)
+                followers = followers or self._by_source(self._restless)
                 observer.write(self._store, self._clock.now_us(), now_s, followers[key],
                                all_there=key not in failing, final=final)
                 for follower in followers[key]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from logagg.source.discover import FileSource
-from logagg.source.follow import Follower, Reading
+from logagg.source.follow import Follower, Reading, State
 
 BUFFER_BYTES_MAX = 8 << 20
 BUFFER_BYTES_MIN = 1 << 20
@@ -64,7 +64,7 @@ class Turns:
         Live files take turns among themselves: who was left out comes first the next time. They have at least half of
         the budget, and those that are behind the rest.
         """
-        followers = list(followers)
+        followers = [one for one in followers if one.state is State.READING]
         behind = [one for one in followers if not _is_live(one, now_s)]
         aside = set(behind)
         live = [one for one in followers if one not in aside] if aside else followers
