@@ -10,6 +10,9 @@ the content of a copy.
 
 A file that is no stream (yet) has a row of its own, without a stream: a copy, or one too short to be told from others.
 Its document "found" names {"app", "host", "path", "size", "reason"}.
+
+Files that are not read because they are older than their source's `ignore_older` are in no row: the document
+"ignored"/<app>@<host> counts them, {"app", "host", "files", "bytes"} on disk.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,17 +23,20 @@ from logagg.record import Stream
 from logagg.times import rfc3339
 
 COPY = "copy"
+IGNORED = "ignored"
 LOST = "lost"
 
 
 def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | None = None) -> dict[str, Any]:
-    """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}}."""
+    """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}, "ignored": [...]}."""
     found = store.documents("found")
     streams = store.streams(app=app, host=host)
     rows = [stream_row(stream, found.get(stream.id, {}), now_us) for stream in streams]
     rows += [file_row(value) for value in found.values() if value.get("reason", "") not in ("", LOST) and _size(value)
              and app in (None, value["app"]) and host in (None, value["host"])]
-    return {"streams": rows, "totals": totals(rows)}
+    return {"streams": rows, "totals": totals(rows), "ignored": [
+        value for value in store.documents(IGNORED).values()
+        if value["files"] and app in (None, value["app"]) and host in (None, value["host"])]}
 
 
 def _size(value: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
-from typing import Protocol
+from typing import Any, Protocol
 
 from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
@@ -94,6 +94,7 @@ class Agent:
         self._shaken = True             # whether that may be any
         self._renames_due = False
         self._paths: Counter[tuple[str, str]] = Counter()   # how many files each app has on each host
+        self._ignored: dict[str, dict[str, Any]] = {}   # what is written down of files that are too old
         self._watched: Set[str] = frozenset()
 
     # --- the loop ---------------------------------------------------------------------------------------------------
@@ -325,6 +326,18 @@ class Agent:
                                all_there=key not in failing, final=final)
                 for follower in followers[key]:
                     remember(follower, self._store)
+                self._note_ignored(*key)
+
+    def _note_ignored(self, app: str, host: str) -> None:
+        """Write down how many files are too old to be read, and how large they are: document "ignored"/<app>@<host>."""
+        sizes = [n for (source, _), n in self._roster.ignored.items() if (source.app, source.host) == (app, host)]
+        value = {"app": app, "host": host, "files": len(sizes), "bytes": sum(sizes)}
+        key = f"{app}@{host}"
+        if key not in self._ignored:
+            _, self._ignored[key] = self._store.document("ignored", key) or (0, {**value, "files": 0, "bytes": 0})
+        if self._ignored[key] != value:
+            self._store.put_document("ignored", key, None, value)
+            self._ignored[key] = value
 
     def _tell(self, now_s: float) -> None:
         """Say now and then how far catching up is, where that is much, and once when it is done."""
