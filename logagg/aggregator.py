@@ -10,10 +10,12 @@ import random
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 
 from logagg.alert.engine import Engine
 from logagg.clock import Clock
 from logagg.config import Config
+from logagg.config.machine import machine_host
 from logagg.errors import StoreUnavailable
 from logagg.interfaces import Store
 from logagg.lease import Lease
@@ -22,11 +24,12 @@ from logagg.notify.email import EmailChannel
 from logagg.notify.incident import IncidentMailer
 from logagg.notify.outbox import Outbox
 from logagg.notify.sender import Sender
+from logagg.notify.space import SpaceWatch
 from logagg.publisher import Publisher
 from logagg.report.schedule import Scheduler, Waker, keep_building
 from logagg.retry import Backoff
 from logagg.rollup.expire import expire
-from logagg.rollup.fold import Folder
+from logagg.rollup.fold import MARKS_MAX, Folder
 from logagg.rollup.metric import MetricSet
 from logagg.together import Work, run_together
 
@@ -39,10 +42,14 @@ FOLD_REST_FACTOR = 4
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
 
-WAITING_MAX = 100
+WAITING_MAX = MARKS_MAX
+"""Nothing is merged while more waits to be folded than one fold takes."""
+
+LOOK_EVERY = 20
 MERGE_S = 60.0
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
+SPACE_S = 2.0
 
 
 class Aggregator:
@@ -63,7 +70,8 @@ class Aggregator:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what was committed until then is folded and watched, and mailed if it can be."""
-        works: dict[str, Work] = {"merge": self._merge, "fold": self._fold, "expire": self._expire}
+        works: dict[str, Work] = {"merge": self._merge, "fold": self._fold, "expire": self._expire,
+                                  "space": self._watch_space}
         if self._config.reports:
             works["reports"] = self._report
         if self._config.smtp is not None:
@@ -115,12 +123,15 @@ class Aggregator:
     def _merge(self, stop: threading.Event) -> None:
         """Merge small chunks once a minute, or as soon as what was merged is folded."""
         lease, merger = Lease(self._store, self._clock, "merge"), Merger(self._store)
-        wait_s = MERGE_S
+        wait_s, asked = MERGE_S, count()
+
+        def may_go_on() -> bool:
+            return not stop.is_set() and lease.hold() and (next(asked) % LOOK_EVERY > 0 or self._is_folded())
+
         while not self._clock.wait(stop, wait_s):
             try:
                 if lease.hold() and self._is_folded():
-                    before, after = merger.merge(
-                        self._clock.now_us(), lambda: not stop.is_set() and lease.hold() and self._is_folded())
+                    before, after = merger.merge(self._clock.now_us(), may_go_on)
                     if before:
                         self._committed.set()
                         log.info("merged %d chunks into %d", before, after)
@@ -146,6 +157,17 @@ class Aggregator:
                         log.info("expired: %(chunks)d chunks, %(events)d events, %(buckets)d buckets", deleted)
             except StoreUnavailable as error:
                 log.warning("expiring: %s; trying again in an hour", error)
+
+    def _watch_space(self, stop: threading.Event) -> None:
+        """Tell people when the store has no space left, and when it has again."""
+        channels = self._config.notify.send or tuple(channel.name for channel in self._config.channels)
+        mailer = IncidentMailer(self._outbox, None, self._config.timezone)
+        watch = SpaceWatch(self._store, mailer, channels, self._clock, machine_host())
+        while not self._clock.wait(stop, SPACE_S):
+            try:
+                watch.look()
+            except StoreUnavailable as error:
+                log.warning("looking for space: %s; trying again", error)
 
     def _send(self, stop: threading.Event) -> None:
         assert self._config.smtp is not None

@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from logagg.alert.rule import counters
@@ -28,6 +28,7 @@ from logagg.together import Work, run_together
 
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
+    from logagg.audit import Audit
     from logagg.ingest import Ingest, Pipeline
     from logagg.source.once import Once
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 ROLES = ("agent", "aggregator", "web")
 SERVE_AGAIN_S = 10.0
+PATHS_MAX = 20_000
 READ_BYTES = 4 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
 
 Progress = Callable[[str, int, int], None]
@@ -60,9 +62,11 @@ class App:
         self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics,
                                   *counters(config.rules)])
         self._read_only = read_only
+        self._reserve_bytes = 0
         self._on_serving = on_serving or (lambda address: log.info("the live page is at %s", address))
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
+        self._pipeline_at = lru_cache(maxsize=PATHS_MAX)(self._pipeline_of)     # many streams, a line each
         self._committed = threading.Event()
 
     def __enter__(self) -> "App":
@@ -80,7 +84,8 @@ class App:
     def store(self) -> Store:
         """The configuration's store, opened at first use."""
         if self._store is None:
-            self._store = open_store(self.config.store_url, read_only=self._read_only)
+            self._store = open_store(self.config.store_url, read_only=self._read_only,
+                                     reserve_bytes=self._reserve_bytes)
         return self._store
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -125,8 +130,11 @@ class App:
         return Ingest(self.store, self._pipeline_for, self._committed.set)
 
     def _pipeline_for(self, stream: Stream) -> "Pipeline":
-        source = self.config.source_of(stream.app, stream.host, stream.path)
-        return self._pipeline(source or SourceConfig(stream.app, stream.host, timezone=self.config.timezone))
+        return self._pipeline_at(stream.app, stream.host, stream.path)
+
+    def _pipeline_of(self, app: str, host: str, path: str) -> "Pipeline":
+        source = self.config.source_of(app, host, path)
+        return self._pipeline(source or SourceConfig(app, host, timezone=self.config.timezone))
 
     def _pipeline(self, source: SourceConfig) -> "Pipeline":
         from logagg.grammar.reader import LayoutReader
@@ -145,6 +153,24 @@ class App:
             )
         return self._pipelines[source]
 
+    # --- proving ----------------------------------------------------------------------------------------------------
+
+    def audit(self, sources: Sequence[SourceConfig], progress: Callable[[int], None]) -> "Audit":
+        """Compare the files of these sources with the store, and check all streams of their applications and hosts."""
+        from logagg.audit import audit
+
+        files = [(FileSource(source.app, source.host, source.paths), path)
+                 for source in sources for path in source.paths]
+        return audit(self.store, files, self._streams_of(sources), self._pipeline_for, progress)
+
+    def audit_bytes(self, sources: Sequence[SourceConfig]) -> int:
+        """About how many bytes `audit` is going to tell of: those of the streams twice."""
+        return 2 * sum(stream.end for stream in self._streams_of(sources))
+
+    def _streams_of(self, sources: Sequence[SourceConfig]) -> list[Stream]:
+        pairs = sorted({(source.app, source.host) for source in sources})
+        return [stream for app, host in pairs for stream in self.store.streams(app=app, host=host)]
+
     # --- folding ----------------------------------------------------------------------------------------------------
 
     def folder(self) -> Folder:
@@ -157,6 +183,7 @@ class App:
 
         An error that no retry mends stops all, and is raised.
         """
+        self._reserve_bytes = self.config.reserve_bytes     # what runs on keeps some space for its alerts
         self._wait_for_store(stop)
         works: dict[str, Work] = {"agent": self._follow, "aggregator": self._aggregate, "web": self._serve}
         run_together({role: works[role] for role in ROLES if role in roles}, stop)

@@ -5,7 +5,8 @@ what is new, and commits all streams of the group in one transaction. A line is 
 its offset is below the answer's `stream.end`; before that the file is the only copy.
 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
-begins above it is refused, and the answer tells where to go on.
+begins above it is refused, and the answer tells where to go on. What is known to be gone is committed as an open chunk
+without bytes (`give_up`): should its bytes turn up in a copy after all, they take its place.
 
 While a server commits one piece of a long segment, the next one is read. That one is only offered once the answer is
 there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
@@ -15,17 +16,19 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 import numpy as np
 
+from logagg.bodies import KeptEvents
 from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
-from logagg.raw import compress, decompress
+from logagg.raw import HOLE, compress, content, find_hole
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.rollup.partial import MINUTE_US, partials
+from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
@@ -112,6 +115,40 @@ class Ingest:
             self._wait()
         return [Outcome(state, state.resume) for state in states]
 
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream:
+        """Commit what lies behind the stream's committed end, up to `end`, as gone; the state that is stored then.
+
+        Nothing is written where the store has (or knows as gone) that much already.
+        """
+        for _ in range(MOVED_ATTEMPTS_MAX):
+            state = self._current(stream)
+            if state.end >= end:
+                return state
+            after, chunks = self._without(state, end, reason)
+            if self._store.commit([(after, chunks)]) == ["committed"]:
+                self._on_commit()
+                return replace(after, revision=after.revision + 1)
+        raise RuntimeError(f"stream {stream.id} kept moving for {MOVED_ATTEMPTS_MAX} attempts")
+
+    def _without(self, state: Stream, end: int, reason: str) -> tuple[Stream, tuple[Chunk, ...]]:
+        """The state behind a gap that reaches to `end`, with the gap's chunk, and the open one before it closed."""
+        closed: tuple[Chunk, ...] = ()
+        carry = state.carry
+        if state.resume < state.read_end:
+            stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
+            data = b"".join(map(content, stored))
+            pipeline = self._pipeline_for(state)
+            try:
+                batch = pipeline.reader.read(data, state.resume, carry, final=True)
+                closed, carry = (_chunk(state, data, batch, carry, pipeline),), batch.carry
+            except Exception:
+                log.exception("%s: reading again at offset %d failed; kept as a reject", state.path, state.resume)
+                closed = (_failed(state, data, pipeline),)
+        gap = Chunk(state.id, state.read_end, end, b"", carry, open=True, gone=reason)
+        counts = sum((chunk.counts for chunk in closed), state.counts)
+        return replace(state, end=end, resume=gap.start, carry=carry, counts=counts, open_counts=Counts(),
+                       dropped=_dropped(state, (gap,))), (*closed, gap)
+
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
         """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
         pending, attempts = set(range(len(segments))), 0
@@ -178,10 +215,14 @@ class Ingest:
             state = replace(state, path=segment.path)
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
-        piece = data[: _piece_end(data, decided=pipeline.reader.decided(state.carry))]
+        hole, end = find_hole(data, state.resume, state.carry) if state.read_end == state.end else (len(data),) * 2
+        piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
-        if len(piece) < len(data):
+        if len(piece) < hole:
             plan = self._plan_bytes(state, segment, piece, pipeline, more=True)
+        if plan is None and hole < end:
+            return _advance(state, self._before(state, segment), data, _read_to_hole(state, data, hole, end, pipeline),
+                            more=True)
         if plan is None and data:       # there is no more, or no record ends in the piece
             plan = self._plan_bytes(state, segment, data, pipeline, more=False)
         return plan or (_Plan(state, ()) if renamed and state.revision else None)
@@ -190,8 +231,12 @@ class Ingest:
         self, state: Stream, segment: Segment, data: bytes, pipeline: Pipeline, *, more: bool
     ) -> _Plan | None:
         """What `data` of the segment adds to `state`."""
-        reading = _read(state, data, pipeline, flush=segment.flush and not more)
-        if reading.chunks and reading.chunks[-1].end > state.end:
+        if state.read_end < state.end > state.resume + len(data):
+            reading = _read_into_gap(state, data, pipeline)
+        else:
+            reading = _read(state, data, pipeline, flush=segment.flush and not more)
+        if reading.chunks and reading.chunks[-1].end > state.read_end:
+            reading = replace(reading, chunks=tuple(map(self._store.ready, reading.chunks)))
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -204,7 +249,7 @@ class Ingest:
             wait([self._under_way[1]])      # perhaps with these very bytes; what came of it, `_answer` tells
         before, at = b"", start
         for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
-            before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
+            before += content(chunk)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
             at = chunk.end
         return before[-WINDOW_BYTES:]
 
@@ -214,7 +259,8 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
     closed = [chunk for chunk in reading.chunks if not chunk.open]
     last = reading.chunks[-1]
     resume = last.start if last.open else last.end
-    head, windows, end_window = advance(state, before, data[: last.end - state.resume])
+    read_end = last.start if last.gone and last.open else last.end
+    head, windows, end_window = advance(state, before, data[: read_end - state.resume])
     times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
     stream = replace(
         state,
@@ -226,9 +272,17 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
         open_counts=last.counts if last.open else Counts(),
+        dropped=_dropped(state, reading.chunks),
         last_ts_us=max(times, default=state.last_ts_us),
     )
     return _Plan(stream, reading.chunks, more)
+
+
+def _dropped(state: Stream, chunks: Sequence[Chunk]) -> dict[str, int]:
+    """What the stream has dropped behind these chunks: holes, which stay, and the open chunk, if that is gone."""
+    holes = state.dropped.get(HOLE, 0) + sum(chunk.end - chunk.start for chunk in chunks if chunk.gone == HOLE)
+    last = chunks[-1]
+    return ({HOLE: holes} if holes else {}) | ({last.gone: last.end - last.start} if last.gone and last.open else {})
 
 
 def _transactions(plans: Iterable[tuple[int, _Plan]]) -> Iterator[dict[int, _Plan]]:
@@ -258,26 +312,35 @@ class _Reading:
 def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     """The segment's bytes from `state.resume` on, up to the last line end; nothing where there is a gap.
 
-    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be.
+    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be
+    or a hole is in it.
     """
-    if segment.start > state.resume or segment.start + len(segment.data) <= state.end:
+    if segment.start > state.resume or segment.start + len(segment.data) <= state.read_end:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
-    if segment.whole or len(data) - cut > record_bytes_max:
+    if segment.whole or len(data) - cut > record_bytes_max or _has_hole(state, data, cut):
         return data
     return data[:cut]
 
 
+def _has_hole(state: Stream, data: bytes, cut: int) -> bool:
+    """Whether a hole is in what stands behind `cut`, the last line end."""
+    start, end = find_hole(data[cut:], state.resume + cut, {} if cut else state.carry)
+    return start < end
+
+
 def _piece_end(data: bytes, *, decided: bool) -> int:
-    """How far to read `data` at once: so many lines that their events do not take too much memory.
+    """How far to read `data` at once: so many lines that their events do not take too much memory, and in pieces of
+    one size, so that reading one takes about as long as writing the one before.
 
     While the layout is not decided, at least as far as it takes to decide it.
     """
-    if data.count(b"\n") <= PIECE_LINES_MAX:
+    lines = data.count(b"\n")
+    if lines <= PIECE_LINES_MAX:
         return len(data)
     end = 0
-    for _ in range(PIECE_LINES_MAX):
+    for _ in range(ceil(lines / ceil(lines / PIECE_LINES_MAX))):
         end = data.find(b"\n", end) + 1
     if not decided and end < PREFIX_BYTES:
         end = data.find(b"\n", PREFIX_BYTES) + 1
@@ -317,6 +380,33 @@ def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Re
     return _Reading(tuple(chunks), carry)
 
 
+def _read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> _Reading:
+    """Read bytes that were given up and have turned up, but not all of them: the rest stays a gap."""
+    batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
+    if not batch.end or not pipeline.reader.decided(batch.carry):
+        return _Reading((), state.carry)
+    chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
+    reason = next(reason for reason in state.dropped if reason != HOLE)
+    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=reason)
+    return _Reading((chunk, gap), batch.carry)
+
+
+def _read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> _Reading:
+    """A closed chunk of what is before the hole, which ends records and lines, and one without bytes for the hole."""
+    chunks: list[Chunk] = []
+    carry = state.carry
+    if hole:
+        try:
+            batch = pipeline.reader.read(data[:hole], state.resume, carry, final=True)
+            chunks, carry = [_chunk(state, data[:hole], batch, carry, pipeline)], batch.carry
+        except Exception:
+            log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, hole, state.resume)
+            chunks = [_failed(state, data[:hole], pipeline)]
+    carry = {key: value for key, value in carry.items() if key in ("layout", "ts")} | {HOLE: True}
+    chunks.append(Chunk(state.id, state.resume + hole, state.resume + end, b"", carry, gone=HOLE))
+    return _Reading(tuple(chunks), carry)
+
+
 def _minutes(chunk: Chunk) -> int:
     """How many minutes a chunk's records span, from the first to the last."""
     if chunk.ts_from_us is None or chunk.ts_to_us is None:
@@ -331,9 +421,9 @@ def _chunk(
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
     known = batch.times[batch.times != NO_TIME]
-    times = [int(known.min()), int(known.max())] if len(known) else []
+    times = [int(known.min()), int(known.max())] if len(known) > FEW_MAX else known.tolist()
     times += [part.minute * 60_000_000 for part in parts]
-    rejected = sum(_size(batch, i) for i in batch.rejects)
+    rejected = sum(_size(batch, i) for i in batch.rejects) if batch.rejects else 0
     return Chunk(
         stream=state.id,
         start=batch.base,
@@ -346,9 +436,16 @@ def _chunk(
         counts=Counts(
             len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
         ),
-        events=tuple(_events(state, batch, claims, pipeline.keep)),
+        events=_events(state, batch, claims, pipeline.keep),
         partials=tuple(parts),
     )
+
+
+def read_again(stream: Stream, chunk: Chunk, pipeline: Pipeline) -> Chunk:
+    """What reading a stored chunk's bytes, with its carry, gives now. Raises whatever the reader does."""
+    data = content(chunk)
+    batch = pipeline.reader.read(data, chunk.start, chunk.carry, final=True)
+    return _chunk(stream, data, batch, chunk.carry, pipeline, is_open=chunk.open)
 
 
 def _size(batch: Batch, i: int) -> int:
@@ -356,18 +453,22 @@ def _size(batch: Batch, i: int) -> int:
     return (batch.starts[i + 1] if i + 1 < len(batch) else batch.end) - batch.starts[i]
 
 
-def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
+def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Sequence[Event]:
     """A document for each record that is kept, in order."""
-    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
-    for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
-        if i in claimed and i not in batch.rejects:
-            body["event"], body["fields"] = claimed[i]
-        yield Event(state.id, offset, ts_us, body.get("level"), body.get("event"), body)
+    place = rows if keep == "all" else {row: number for number, row in enumerate(rows)}
+    claimed = {place[row]: (name, fields)
+               for row, name, fields in zip(claims.rows, claims.names, claims.fields, strict=True)
+               if row not in batch.rejects}
+    return KeptEvents(state.id, batch.bodies(rows), claimed)
 
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
+    if len(batch) <= FEW_MAX:
+        names = batch.level_names
+        some = {i for i, code in enumerate(batch.level_codes.tolist()) if names[code] in SEVERE}
+        return sorted(some.union(batch.rejects, *(group.rows.tolist() for group in claims.groups)))
     severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
     kept = severe[batch.level_codes]
     for group in claims.groups:

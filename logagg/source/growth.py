@@ -45,11 +45,11 @@ class Growth:
         return self.asked_s + min(ASK_MAX_S, max(least, len(self._roster.followers) / ASKED_PER_S))
 
     def look(self, now_s: float, named: Iterable[str] | None, before: Iterable[Follower], *,
-             all_of_them: bool) -> set[Follower]:
+             all_of_them: bool, check: bool = False) -> set[Follower]:
         """Ask those that may have grown; the answer is those that did.
 
         `named` is what the watcher tells (None: it cannot, or has lost count), `before` the followers that were at
-        these paths before the folders were listed in this round.
+        these paths before the folders were listed in this round. `check`: see `Follower.look`.
         """
         lost_count = named is None and self.tells
         self.tells = self.tells or named is not None
@@ -63,18 +63,19 @@ class Growth:
         self._unexplained = []
         if all_of_them or lost_count:
             self.asked_s = now_s
-            grown = {follower for follower in self._roster.followers if follower.look(now_s)}
+            grown = {follower for follower in self._roster.followers if _look(follower, now_s, check=check)}
             self._unexplained = [] if lost_count else [
                 f for f in grown if f not in told and f not in moved and not self._is_asked(f)]
         else:
-            grown = {follower for follower in (*told, *moved) if follower.look(now_s)}
-            grown |= {follower for follower in self._hot if follower not in told and follower.look(now_s)}
+            grown = {follower for follower in (*told, *moved) if _look(follower, now_s, check=check)}
+            grown |= {one for one in self._hot if one not in told and _look(one, now_s, check=check)}
         hot = [*silent, *(follower for follower in grown if self._is_asked(follower))]
         if hot:
             self.grew_s = now_s
         if moved or self._unwatched_changed:
             self._hot = [f for f in self._roster.followers if now_s - f.grew_s < HOT_S and self._is_asked(f)]
             self._unwatched_changed = False
+            self.grew_s = max((follower.grew_s for follower in self._hot), default=self.grew_s)
         else:
             self._hot = [f for f in dict.fromkeys((*self._hot, *hot)) if now_s - f.grew_s < HOT_S and not f.dropped]
         return grown
@@ -89,3 +90,9 @@ class Growth:
         if not (self.tells and follower.told) or follower.away_s is not None:
             return True
         return bool(self.unwatched) and dirname(follower.path) in self.unwatched  # noqa: PTH120
+
+
+def _look(follower: Follower, now_s: float, *, check: bool) -> bool:
+    """Ask for the size; tell whether it is another, or the content is."""
+    generation = follower.generation
+    return follower.look(now_s, check=check) or follower.generation != generation

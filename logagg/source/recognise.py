@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from logagg.interfaces import Store
-from logagg.raw import decompress
+from logagg.raw import content
 from logagg.record import Stream
 from logagg.source.follow import NO_LINE, Follower, State
 from logagg.source.identity import (
@@ -12,6 +12,7 @@ from logagg.source.identity import (
     Copy,
     New,
     Wait,
+    first_line,
     identify,
     line_text,
     new_stream,
@@ -35,6 +36,11 @@ class Holders:
             if not stream.revision:
                 self._unborn.add((stream.app, stream.host, stream.first_line))
 
+    def is_unpacking(self, stream: Stream) -> bool:
+        """Whether a compressed file that is the stream is being read: what follows in it, nothing shows yet."""
+        holder = self.by_id.get(stream.id)
+        return holder is not None and holder.packed and holder.behind
+
     def expects(self, app: str, host: str, line: bytes) -> bool:
         """Whether a file that may begin so is about to be committed for the first time."""
         if line == NO_LINE:
@@ -50,7 +56,9 @@ def recognise(
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
     committed yet, and while a compressed one is being looked through: call again.
     """
-    if follower.packed and _recall(follower, store, holders):
+    if follower.packed and not follower.scanning and _recall(follower, store, holders):
+        return
+    if follower.file is None and not follower.reopen():
         return
     line = follower.first_line(now_s, final=final)
     if line is None:
@@ -66,6 +74,8 @@ def recognise(
     else:
         texts = (line_text(line), none)
         candidates = [s for t in texts for s in store.streams(host=source.host, app=source.app, first_line=t)]
+    if follower.packed and any(holders.is_unpacking(stream) for stream in candidates):
+        return
     if candidates or not follower.packed:
         _decide(follower, line, candidates, holders, store, now_s)
     else:
@@ -74,32 +84,36 @@ def recognise(
 
 
 def remember(follower: Follower, store: Store) -> None:
-    """Note which stream a compressed file is once all of it is committed: a restart need not decompress it again.
+    """Note which stream a compressed file is once all of it is committed: nobody need unpack it again, whatever its
+    name is then.
 
-    Document "packed"/<app>@<host>:<path>: what it looks like on disk, its content's size, and the stream's id.
+    Document "packed"/<app>@<host>:<fingerprint>: its content's size, and the stream's id.
     """
     stream = follower.stream.id if follower.stream is not None else follower.copy_of
     damaged = follower.file is not None and follower.file.damage()
     if not follower.packed or follower.remembered or not stream or not follower.settled or damaged:
         return
-    disk_bytes, mtime_ns = follower.signature or (0, 0)
-    value = {"disk_bytes": disk_bytes, "mtime_ns": mtime_ns, "size": follower.size, "stream": stream}
-    store.put_document("packed", follower.place, None, value)
+    store.put_document("packed", follower.print_key, None, {"size": follower.size, "stream": stream})
     follower.remembered = True
 
 
 def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
-    """Whether the file is one that has been read wholly, and has not changed since."""
-    if follower.remembered or (found := store.document("packed", follower.place)) is None:
+    """Whether the file is one that has been read wholly; it is the stream, unless another file holds that or it is a
+    part of it only."""
+    follower.remembered = False
+    found = store.document("packed", follower.print_key)
+    streams = store.streams(id=found[1]["stream"]) if found else []
+    if found is None or not streams or streams[0].read_end < found[1]["size"]:
         return False
-    value = found[1]
-    streams = store.streams(id=value["stream"])
-    unchanged = follower.signature == (value["disk_bytes"], value["mtime_ns"])
-    if not unchanged or not streams or streams[0].end < value["size"]:
-        return False
-    follower.state, follower.copy_of, follower.reason = State.COPY, value["stream"], "copy"
-    follower.size, follower.remembered = value["size"], True
-    follower.judged = (follower.size, follower.copy_of in holders.by_id)
+    stream = streams[0]
+    follower.size, follower.remembered = found[1]["size"], True
+    held = stream.id in holders.by_id
+    if held or follower.size < stream.read_end:
+        follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"
+    else:
+        follower.begin(stream)
+        holders.add(follower)
+    follower.judged = (follower.size, held)
     return True
 
 
@@ -108,21 +122,30 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     at = start = max(0, offset - WINDOW_BYTES)
     window = b""
     for chunk in store.chunks(stream=stream.id, start=start, end=offset):
-        if chunk.start > at or not chunk.raw:
+        try:
+            kept = content(chunk)
+        except Exception:       # damaged, which `logagg audit` tells
             return None
-        window += decompress(chunk.raw)[at - chunk.start : offset - chunk.start]
+        if chunk.start > at or not kept:
+            return None
+        window += kept[at - chunk.start : offset - chunk.start]
         at = chunk.end
     return window_hash(window) if at >= offset else None
+
+
+def _begins(head: bytes, line: bytes, follower: Follower) -> bool:
+    return head.startswith(follower.beginning()) if line == NO_LINE else first_line(head) == line
 
 
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
-    facts = follower.facts(line, frozenset(stream.end for stream in candidates))
-    if facts is None:
-        return
+    facts = follower.facts(line, frozenset(stream.read_end for stream in candidates))
+    if facts is None or not _begins(facts.head, line, follower):
+        return  # It is not read through yet; or it was emptied and written anew since it was asked for its first line.
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
-    held = {other.stream.id: other.holder() for other in holding if other.reopen() and other.stream is not None}
+    held = {other.stream.id: other.holder() for other in holding
+            if (other.packed or other.reopen()) and other.stream is not None}
     source = follower.source
     follower.copy_of = ""
     match identify(facts, candidates, held, lambda stream, offset: stored_window(store, stream, offset)):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from logagg.clock import Clock
 from logagg.errors import SourceError
 from logagg.source.discover import Discovery, FileSource, Finder
-from logagg.source.files import FileKey, file_key, is_packed, open_log
+from logagg.source.files import FileKey, file_key, is_packed, is_whole, open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
 from logagg.source.notice import Notices
 
@@ -216,12 +216,12 @@ class Roster:
         if here is not None and self._is_still(here, key, status):
             return here
         followed = self._by_key.get((source, key)) if key else None
-        if followed is not None and followed is not here and followed.file is not None:
+        if followed is not None and followed is not here and _is_of(followed, status):
             if not _is_at_its_path(followed):
                 self._move(followed, place)
             return followed  # Else it is a second name of the same file: a link.
         age_s = self._age_s(status)
-        if is_packed(path) and age_s < PACKED_QUIET_S:
+        if is_packed(path) and age_s < PACKED_QUIET_S and not is_whole(path):
             self.failing.add(source)  # Perhaps it is being written still: nothing is said of it until it is quiet.
             return None
         if here is None and source.ignore_older_s and age_s > source.ignore_older_s:
@@ -350,6 +350,7 @@ class Roster:
             del self._by_key[follower.source, follower.key]
         follower.close()
         follower.dropped = True
+        self.moved.add(follower)
         self._away.discard(follower)
 
 
@@ -371,6 +372,13 @@ def open_max() -> int:
 def _may_be_closed(follower: Follower) -> bool:
     """Whether nothing is to be read of a file until it changes; of an empty one it is not even known what it is."""
     return follower.settled and (follower.state is not State.UNKNOWN or not (follower.size or follower.packed))
+
+
+def _is_of(follower: Follower, status: os.stat_result) -> bool:
+    """Whether a file with a follower's key is its file still: a closed one's may have been deleted, its key reused."""
+    if follower.packed:
+        return follower.signature == (status.st_size, status.st_mtime_ns)
+    return follower.file is not None
 
 
 def _is_at_its_path(follower: Follower) -> bool:

@@ -11,7 +11,7 @@ read after it. Nothing is queued: while the store is out of reach, positions sta
 import logging
 import random
 import threading
-from collections import Counter
+import time
 from collections.abc import Iterable, Sequence, Set
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
 from logagg.ingest import Outcome, Segment
 from logagg.interfaces import Store
+from logagg.record import Stream
 from logagg.retry import Backoff
 from logagg.source.discover import FileSource
 from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
@@ -35,6 +36,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
+ROUND_FACTOR, ROUND_S_MAX = 4, 0.15
+"""Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
+a commit."""
+
 LIST_S = 1.0
 WATCHED_LIST_S = 10.0
 LISTED_PER_S = 1000
@@ -54,6 +59,8 @@ class Commits(Protocol):
     """What an agent needs of `Ingest`."""
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]: ...
+
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream: ...
 
 
 class Agent:
@@ -88,12 +95,13 @@ class Agent:
         self._told_s: float | None = None       # when it was said last how far catching up is
         self._behind = False
         self._stepped_s = float("-inf")
+        self._apart_s = BUSY_POLL_S     # how far the next round is to begin from the last
         self._renamed_s = 0.0
         self._restless: dict[Follower, None] = {}   # those of which not all is read and committed, as streams
         self._awake: dict[Follower, None] = {}      # those of them in which something may be to be done now
         self._shaken = True             # whether that may be any
         self._renames_due = False
-        self._paths: Counter[tuple[str, str]] = Counter()   # how many files each app has on each host
+        self._all: dict[tuple[str, str], list[Follower]] = {}   # all followers by app and host
         self._ignored: dict[str, dict[str, Any]] = {}   # what is written down of files that are too old
         self._watched: Set[str] = frozenset()
 
@@ -104,7 +112,9 @@ class Agent:
         try:
             wait_s = 0.0
             while not self._wait(stop, wait_s):
+                start_s = time.thread_time()
                 wait_s = self.step()
+                self._apart_s = min(max(BUSY_POLL_S, ROUND_FACTOR * (time.thread_time() - start_s)), ROUND_S_MAX)
             self.stop()
         finally:
             self.close()
@@ -117,7 +127,7 @@ class Agent:
         if not self._growth.tells or wait_s <= 0:
             return self._clock.wait(stop, wait_s)
         self._watcher.wait(stop, wait_s)
-        return self._clock.wait(stop, max(0.0, self._stepped_s + BUSY_POLL_S - self._clock.monotonic_s()))
+        return self._clock.wait(stop, max(0.0, self._stepped_s + self._apart_s - self._clock.monotonic_s()))
 
     def step(self, *, final: bool = False) -> float:
         """One round; returns in how many seconds the next one is due. `final`: commit unfinished records too."""
@@ -181,23 +191,27 @@ class Agent:
         before = self._roster.told(named or ())
         if final or now_s >= self._list_due_s(now_s):
             self._list(now_s)
+        away = now_s < self._retry_s        # nothing is read, so a look is all that tells what a file is
         everything = final or now_s >= self._growth.due_s()
-        grown = self._growth.look(now_s, named, before, all_of_them=everything)
+        grown = self._growth.look(now_s, named, before, all_of_them=everything, check=away)
         if self._shaken or self._roster.moved:
-            self._restless = {f: None for f in self._roster.followers if f.lost or not f.rests}
-            self._paths = Counter((f.source.app, f.source.host) for f in self._roster.followers)
+            self._all = self._by_source(self._roster.followers)
+            self._restless = {f: None for f in self._roster.followers if _is_restless(f)}
             self._renames_due = True
             self._shaken = False
             self._roster.moved.clear()
             self._awake = dict(self._restless)
         elif everything:
             self._restless.update(dict.fromkeys(grown))
-            self._restless = {f: None for f in self._restless if not f.dropped and (f.lost or not f.rests)}
+            self._restless = {f: None for f in self._restless if not f.dropped and _is_restless(f)}
             self._awake = dict(self._restless)
         else:
             self._restless.update(dict.fromkeys(grown))
             self._awake = {follower: None for follower in self._awake if not _sleeps(follower)}
             self._awake.update(dict.fromkeys(grown))
+        if self._listed_s == now_s:
+            for key, followers in self._all.items():
+                self._observers[key].listed(now_s, followers)
         return everything
 
     def _list_due_s(self, now_s: float) -> float:
@@ -311,21 +325,23 @@ class Agent:
         failing = self._failing()
         for key, followers in self._by_source(self._restless).items():
             if key not in failing:
-                self._observers[key].begin(now_us, followers, self._paths[key])
+                self._observers[key].begin(now_us, followers, len(self._all[key]))
 
     def _observe(self, now_s: float, *, final: bool) -> None:
         failing = self._failing()
-        followers = None
+        restless = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
             if final or observer.due(now_s):
-                followers = followers or self._by_source(self._restless)
-                observer.write(self._store, self._clock.now_us(), now_s, followers[key],
+                restless = restless or self._by_source(f for f in self._restless if not f.dropped)
+                observer.write(self._store, self._ingest, self._clock.now_us(), now_s, self._all[key], restless[key],
                                all_there=key not in failing, final=final)
-                for follower in followers[key]:
+                for follower in restless[key]:
                     remember(follower, self._store)
+                    if follower.remembered and follower.file is not None:
+                        follower.park()
                 self._note_ignored(*key)
 
     def _note_ignored(self, app: str, host: str) -> None:
@@ -355,20 +371,25 @@ class Agent:
             log.info("caught up with all %s files", f"{len(self._roster.followers):,}")
 
 
+def _is_restless(follower: Follower) -> bool:
+    """Whether something may be to be done about a file, or to be written down."""
+    return not follower.rests or bool(follower.lost or follower.lost_heads or follower.unseen)
+
+
 def _sleeps(follower: Follower) -> bool:
     """Whether nothing is to be done until the file grows, or all files are gone through again."""
     if follower.rests or follower.dropped:
         return True
     if follower.state is State.UNKNOWN:
         return not (follower.size or follower.packed)
-    return follower.state is not State.READING
+    return follower.state is not State.READING or (follower.packed and follower.settled)
 
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:
     """Whether it is to be found out (again) what a file is."""
-    if follower.state is State.READING or follower.file is None or follower.dropped:
+    if follower.state is State.READING or follower.dropped or (follower.file is None and not follower.remembered):
         return False
-    if follower.size == 0 and follower.file.size() == 0:
+    if follower.file is not None and follower.size == 0 and follower.file.size() == 0:
         return False
     if follower.state is State.UNKNOWN or follower.judged is None:
         return True

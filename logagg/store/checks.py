@@ -6,16 +6,30 @@ compare revisions for that before they come here.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Protocol
 
+from logagg.bodies import KeptEvents
 from logagg.errors import StoreError
 from logagg.interfaces import Committed
-from logagg.record import Chunk, Counts, Stream
+from logagg.record import Chunk, Counts, Event, Stream
 from logagg.store.codec import printable
 
 EXPIRING_STEPS = ("minute", "quarter", "hour")
 
 
-def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+class Position(Protocol):
+    """What of a stored stream tells whether it may be committed."""
+
+    @property
+    def revision(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def resume(self) -> int: ...
+
+
+def decide_commits(stored: Mapping[str, Position],
+                   commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
     """Which streams of a group may be committed, given the stored ones by id; raises for what is wrong in itself.
 
     A stream that is given twice is "moved" the second time: the first has raised its revision.
@@ -33,7 +47,7 @@ def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream,
     return answers
 
 
-def check_commit(stored: Stream | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
+def check_commit(stored: Position | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
     """The chunks lead from the stored `resume` to the new `end` without a gap; the new state agrees with them."""
     resume, end = (stored.resume, stored.end) if stored else (0, 0)
     where = f"stream {printable(stream.id)}"
@@ -75,15 +89,22 @@ def check_chunks(stream: str, chunks: Sequence[Chunk]) -> None:
 
 
 def _check_parts(where: str, chunk: Chunk) -> None:
-    offsets = set()
-    for event in chunk.events:
-        if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end:
-            raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")
-        offsets.add(event.offset)
+    offsets, streams = _places(chunk.events)
+    if offsets and not (streams == {chunk.stream} and chunk.start <= min(offsets) and max(offsets) < chunk.end):
+        event = next(event for event in chunk.events
+                     if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end)
+        raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")
     if len(offsets) != len(chunk.events):
         raise StoreError(f"{where}: two events have the same offset")
     if len({partial.minute for partial in chunk.partials}) != len(chunk.partials):
         raise StoreError(f"{where}: two partials have the same minute")
+
+
+def _places(events: Sequence[Event]) -> tuple[set[int], set[str]]:
+    """The offsets and the streams of events, which are not made for this where there are columns."""
+    if isinstance(events, KeptEvents):
+        return set(events.bodies.offsets), {events.stream}
+    return {event.offset for event in events}, {event.stream for event in events}
 
 
 def check_replace(stream: str, start: int, end: int, old: Sequence[Chunk], new: Sequence[Chunk]) -> None:

@@ -109,8 +109,9 @@ class TestServer:
     def test_a_wrong_option(self) -> None:
         """An option that the driver does not know is a mistake, and one that holds a secret is not shown."""
         url = "mongodb://h/x?tlsCertificateKeyFilePassword=secret&replicaSett=rs0"
-        with pytest.raises(StoreError, match=r"an option of this URL is wrong: Unknown option: replicasett") as caught:
+        with pytest.raises(StoreError, match=r"an option of this URL is wrong: Unknown option") as caught:
             open_store(url)
+        assert "replicaSett=rs0" in str(caught.value), "newer drivers do not say which"
         assert "secret" not in str(caught.value)
 
 
