@@ -139,7 +139,7 @@ class Roster:
         now_s = self._clock.monotonic_s()
         for path in paths:
             for name in (path, *self._links.get(path, ())):
-                closed = [f.source for f in self._by_path.get(name, ()) if f.file is None or f.packed]
+                closed = [f.source for f in self._by_path.get(name, ()) if f.file is None and not f.packed]
                 ignored = [one for one in self.sources if (one, name) in self.ignored] if self.ignored else []
                 for source in (*closed, *ignored):
                     self._ask((source, name), now_s)

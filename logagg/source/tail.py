@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
-ROUND_FACTOR, ROUND_S_MAX = 4, 0.15
+ROUND_FACTOR, ROUND_S_MAX = 4, 0.2
 """Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
 a commit."""
 
@@ -139,9 +139,12 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         awake = list(self._awake)
         try:
+            for observer in self._observers.values():
+                observer.recall(self._store, now_us, now_s)
             self._identify(awake, now_s, final=final)
             self._commit(awake, now_s, final=final)
-            self._observe(now_s, final=final)
+            lost = any(follower.unseen for follower in awake if follower.state is State.UNKNOWN)
+            self._observe(now_s, final=final, lost=lost)
         except StoreUnavailable as error:
             self._shaken = True
             self._retry_s = now_s + self._backoff.next_s()
@@ -327,14 +330,15 @@ class Agent:
             if key not in failing:
                 self._observers[key].begin(now_us, followers, len(self._all[key]))
 
-    def _observe(self, now_s: float, *, final: bool) -> None:
+    def _observe(self, now_s: float, *, final: bool, lost: bool) -> None:
+        """Write down what is due; at once where something was lost, lest that be forgotten."""
         failing = self._failing()
         restless = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
-            if final or observer.due(now_s):
+            if final or lost or observer.due(now_s):
                 restless = restless or self._by_source(f for f in self._restless if not f.dropped)
                 observer.write(self._store, self._ingest, self._clock.now_us(), now_s, self._all[key], restless[key],
                                all_there=key not in failing, final=final)

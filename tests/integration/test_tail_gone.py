@@ -211,6 +211,21 @@ def test_files_that_came_and_went(
     assert unseen(bench) == told
 
 
+def test_killed_before_anything_was_noted(tmp_path: Path) -> None:
+    """An agent that was killed before it noted which files a log had: the streams in the store tell it."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 10))
+    bench.settle()
+    bench.agent.close()
+    for key in [key for key in bench.store.kept if key[0] in ("log", "observation")]:
+        del bench.store.kept[key]
+    (tmp_path / "a.log").unlink()
+    bench.write("a.log", lines("later", 10))
+    bench.start()
+    bench.settle(12)
+    assert unseen(bench) == [("a.log", "rotated")]
+
+
 def test_names_of_one_log() -> None:
     """Numbers, dates and compression do not make another log of it."""
     names = ["/l/app.log", "/l/app.log.1", "/l/app-2026-11-20-3.log.gz", "/old/app.2026-11-20.log", "/l/app_7.log.zst"]
@@ -229,3 +244,16 @@ def test_intervals_are_bounded() -> None:
     assert intervals[0][:2] == [NOW_US, NOW_US + 10 * 2 * INTERVALS_MAX + 1]
     last_us = NOW_US + 10 * (3 * INTERVALS_MAX - 1)
     assert intervals[-1] == [last_us, last_us + 1, "truncated"]
+
+
+def test_what_was_lost_is_written_down_at_once(tmp_path: Path) -> None:
+    """An agent that is killed right after it found a log emptied leaves the interval and the loss behind."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 100))
+    bench.settle(5.3)
+    lose(bench, lines("late", 50))
+    bench.settle(2)
+    bench.restart(kill=True)
+    bench.settle(WAIT_S)
+    assert dropped(bench) == {"truncated": len(lines("late", 50))}
+    assert ("a.log", "truncated") in unseen(bench)
