@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,6 +147,7 @@ class Bench:
             while service.holds(True) and lags.done_bytes < old:
                 lags.look(store)
                 stop.wait(LOOK_S)
+            assert not any(one.counts.rejects for one in store.streams()), "the layout fits all lines"
             took_s, used_s, mb = time.monotonic() - start_s, cpu_s(pid), status_mb(pid, "VmHWM")
             stop.set()
             for thread in threads:
@@ -156,17 +157,20 @@ class Bench:
                 "store_mb": (self.folder / "logagg.db").stat().st_size // 10**6, **spread("live", lags.lags_ms)}
 
     def write_old(self) -> int:
-        """Old logs whose lines all differ; their size in bytes."""
+        """Old logs, a minute of a day in each block of 1,000 lines, no two lines alike; their size in bytes."""
         size = self.options.megabytes * 10**6 // self.options.files
+        minute, block_id = "2026-11-01T00:00", "#######"
+        template = "".join(
+            f"{minute}:{k * 60 // 1000:02},{k:03} INFO [http-8080-7] com.acme.service.Orders: order {block_id}{k:03} "
+            f"of customer {self.rng.getrandbits(40):010x} was taken in {self.rng.randrange(977)} ms\n"
+            for k in range(1000))
         for i in range(self.options.files):
+            written = n = 0
             with self.path(i).open("w") as file:
-                n = written = 0
                 while written < size:
-                    lines = [line(f"order {i * 10**7 + n + k} of customer {self.rng.getrandbits(40):010x} was taken in "
-                                  f"{self.rng.randrange(977)} ms", timedelta(days=20) - timedelta(seconds=n + k))
-                             for k in range(1000)]
-                    written += file.write("".join(lines))
-                    n += 1000
+                    at = f"2026-11-{1 + i % 20:02}T{n // 60 % 24:02}:{n % 60:02}"
+                    written += file.write(template.replace(minute, at).replace(block_id, f"{i * 1000 + n:07}"))
+                    n += 1
             old_s = time.time() - 86_400 * (2 + i % 20)
             os.utime(self.path(i), (old_s, old_s))
         return sum(path.stat().st_size for path in (self.folder / "logs").glob("*/*.log"))
@@ -215,8 +219,8 @@ def spread(name: str, values_ms: list[float]) -> dict[str, float]:
             f"{name}_p99_ms": round(ordered[int(len(ordered) * 0.99)]), f"{name}_most_ms": round(ordered[-1])}
 
 
-def line(text: str, ago: timedelta = timedelta()) -> str:
-    when = (datetime.now(UTC).replace(tzinfo=None) - ago).isoformat(timespec="milliseconds").replace(".", ",")
+def line(text: str) -> str:
+    when = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds").replace(".", ",")
     return f"{when} INFO [http-8080-7] com.acme.service.Orders: {text}\n"
 
 

@@ -11,7 +11,7 @@ from logagg.source.discover import FileSource
 from logagg.source.follow import Follower, Reading, State
 
 BUFFER_BYTES_MAX = 8 << 20
-BUFFER_BYTES_MIN = 1 << 20
+BUFFER_BYTES_MIN = 2 << 20
 ROUND_S = 0.25
 SEGMENT_BYTES = 8 << 10
 """What a segment costs beside its bytes."""
