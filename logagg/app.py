@@ -29,7 +29,8 @@ from logagg.together import Work, run_together
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
     from logagg.audit import Audit
-    from logagg.ingest import Ingest, Pipeline
+    from logagg.ingest import Ingest
+    from logagg.reading import Pipeline
     from logagg.source.once import Once
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class App:
 
     def _pipeline(self, source: SourceConfig) -> "Pipeline":
         from logagg.grammar.reader import LayoutReader
-        from logagg.ingest import Pipeline
+        from logagg.reading import Pipeline
 
         if source not in self._pipelines:
             self._pipelines[source] = Pipeline(
