@@ -121,7 +121,8 @@ class App:
     def _file_sources(self) -> list[FileSource]:
         """The files of all sources, without those that logagg writes itself."""
         own = own_files(self.config)
-        return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
+        return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms,
+                           cast(Literal["oldest", "newest"], source.order), source.rate_limit, source.ignore_older_s)
                 for source in self.config.sources]
 
     def ingest(self) -> "Ingest":

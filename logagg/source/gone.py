@@ -134,7 +134,7 @@ class Rotations:
 
     def decided(self, followers: Sequence[Follower]) -> list[Unseen]:
         """The intervals in which something may have gone unseen, of logs whose files are all identified now."""
-        by_log = _by_log(followers)
+        by_log = _by_log(followers) if self._suspects else {}
         found: list[Unseen] = []
         waiting: list[_Suspect] = []
         for suspect in self._suspects:
@@ -187,10 +187,11 @@ class Losses:
                     found[key] = value
         return found
 
-    def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower], *, all_there: bool) -> None:
+    def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower],
+              restless: Sequence[Follower], *, all_there: bool) -> None:
         """Write down what was lost without being known as a stream's, and when something may have gone unseen."""
-        self._write_heads(store, now_us, followers)
-        unseen = [(follower, one) for follower in followers for one in follower.unseen]
+        self._write_heads(store, now_us, restless)
+        unseen = [(follower, one) for follower in restless for one in follower.unseen]
         rotated = [(None, one) for one in self.rotations.decided(followers)] if all_there else []
         for follower, one in (*unseen, *rotated):
             from_us, to_us = (now_us - round((now_s - at_s) * 1e6) for at_s in (one.from_s, one.to_s))
