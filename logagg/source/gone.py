@@ -24,6 +24,7 @@ from logagg.source.follow import Follower, State, Unseen
 from logagg.source.identity import first_line, line_text
 
 GONE_AFTER_S = 60.0
+LATE_US = 10_000_000
 INTERVALS_MAX = 100
 KNOWN_MAX = 16
 """So many streams of a log are remembered over a restart: its newest files, rotated ones included."""
@@ -59,11 +60,16 @@ def log_name(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The files of one log when it was last seen: the followers, the streams that they are, and when that was."""
+    """The files of one log when it was last seen: the followers, the streams that they are, and when that was.
+
+    `late`: streams that had grown so late that an agent that was killed then may have known more of them than it had
+    committed.
+    """
 
     followers: frozenset[Follower]
     streams: frozenset[str]
     at_s: float
+    late: frozenset[str] = frozenset()
 
 
 _NOTHING = _There(frozenset(), frozenset(), 0.0)
@@ -90,14 +96,14 @@ class Rotations:
         self._suspects: list[_Suspect] = []
         self._changed = True
 
-    def known_before(self, streams: Mapping[str, Sequence[str]], at_s: float) -> None:
-        """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`."""
-        for name, ids in ((name, ids) for name, ids in streams.items() if ids):
-            before, now = _There(frozenset(), frozenset(ids), at_s), self._there.setdefault(name, _NOTHING)
-            if now.followers:
-                self._suspect(before, now.followers, now.at_s)
-            else:
-                self._there[name] = before
+    def known_before(self, name: str, streams: Iterable[str], late: Iterable[str], at_s: float) -> None:
+        """Soon after the start, perhaps after the first listing: the streams of a log that were known at `at_s`."""
+        before = _There(frozenset(), frozenset(streams), at_s, frozenset(late))
+        now = self._there.setdefault(name, _NOTHING)
+        if now.followers:
+            self._suspect(before, now.followers, now.at_s)
+        else:
+            self._there[name] = before
 
     def listed(self, followers: Iterable[Follower], now_s: float) -> None:
         """To be called after each listing with all followers of one application on one host."""
@@ -134,7 +140,8 @@ class Rotations:
         for suspect in self._suspects:
             files = by_log.get(log_name(suspect.path), [])
             ids = suspect.before.streams | set(map(_stream_of, suspect.before.followers)) - {""}
-            if any(_stream_of(follower) in ids for follower in files):
+            held = set(map(_stream_of, files))
+            if ids & held and suspect.before.late <= held:
                 continue
             if any(_is_unknown(f) for f in (*files, *suspect.before.followers)) and len(waiting) < SUSPECTS_MAX:
                 waiting.append(suspect)
@@ -224,8 +231,8 @@ class Losses:
     def recall(self, store: Store, now_us: int, now_s: float) -> None:
         """Before anything is committed: which streams each log had, and when its source was last read to its end.
 
-        An agent that was killed may not have written that down yet. Then the store's streams tell which there were, and
-        what is missing came later than the last record of the oldest of these.
+        An agent that was killed may not have written down the latest of that. So the store's streams count, too; and
+        where no observation was written, what is missing came later than the last record of the oldest of these.
         """
         if self._known is not None:
             return
@@ -235,12 +242,11 @@ class Losses:
         known = {key.removeprefix(prefix): value["streams"]
                  for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
-        if observed is not None and known:
-            self.rotations.known_before(known, now_s - (now_us - observed[1]["at_us"]) / 1e6)
-        else:
-            for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
-                at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
-                self.rotations.known_before({name: [stream.id for stream in streams]}, now_s - (now_us - at_us) / 1e6)
+        for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
+            at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
+            late = [stream.id for stream in streams if (stream.last_ts_us or 0) >= at_us - LATE_US]
+            ids = {stream.id for stream in streams}.union(known.get(name, ()))
+            self.rotations.known_before(name, ids, late if at_us else (), now_s - (now_us - at_us) / 1e6)
         self._known = known
 
     def _write_known(self, store: Store) -> None:
