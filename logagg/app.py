@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from logagg.alert.rule import counters
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 ROLES = ("agent", "aggregator", "web")
 SERVE_AGAIN_S = 10.0
+PATHS_MAX = 20_000
 READ_BYTES = 4 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
 
 Progress = Callable[[str, int, int], None]
@@ -63,6 +64,7 @@ class App:
         self._on_serving = on_serving or (lambda address: log.info("the live page is at %s", address))
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
+        self._pipeline_at = lru_cache(maxsize=PATHS_MAX)(self._pipeline_of)     # many streams, a line each
         self._committed = threading.Event()
 
     def __enter__(self) -> "App":
@@ -124,8 +126,11 @@ class App:
         return Ingest(self.store, self._pipeline_for, self._committed.set)
 
     def _pipeline_for(self, stream: Stream) -> "Pipeline":
-        source = self.config.source_of(stream.app, stream.host, stream.path)
-        return self._pipeline(source or SourceConfig(stream.app, stream.host, timezone=self.config.timezone))
+        return self._pipeline_at(stream.app, stream.host, stream.path)
+
+    def _pipeline_of(self, app: str, host: str, path: str) -> "Pipeline":
+        source = self.config.source_of(app, host, path)
+        return self._pipeline(source or SourceConfig(app, host, timezone=self.config.timezone))
 
     def _pipeline(self, source: SourceConfig) -> "Pipeline":
         from logagg.grammar.reader import LayoutReader

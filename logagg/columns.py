@@ -67,6 +67,8 @@ def ints(values: Sequence[int] | Ints) -> Ints:
 
 def times_of(values: Sequence[int | None]) -> Ints:
     """Times as an array, NO_TIME where there is none."""
+    if None not in values:
+        return np.array(values, np.int64)
     return np.fromiter((NO_TIME if value is None else value for value in values), np.int64, len(values))
 
 

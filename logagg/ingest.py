@@ -5,7 +5,8 @@ what is new, and commits all streams of the group in one transaction. A line is 
 its offset is below the answer's `stream.end`; before that the file is the only copy.
 
 Like a TCP segment: what lies wholly below the stream's end is there already, what begins below it is trimmed, what
-begins above it is refused, and the answer tells where to go on.
+begins above it is refused, and the answer tells where to go on. What is known to be gone is committed as an open chunk
+without bytes (`give_up`): should its bytes turn up in a copy after all, they take its place.
 
 While a server commits one piece of a long segment, the next one is read. That one is only offered once the answer is
 there, and is thrown away where that says "moved": nothing is ever written upon a state that the store refused.
@@ -25,7 +26,7 @@ from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Stor
 from logagg.raw import compress, decompress
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.rollup.partial import MINUTE_US, partials
+from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,40 @@ class Ingest:
             self._wait()
         return [Outcome(state, state.resume) for state in states]
 
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream:
+        """Commit what lies behind the stream's committed end, up to `end`, as gone; the state that is stored then.
+
+        Nothing is written where the store has (or knows as gone) that much already.
+        """
+        for _ in range(MOVED_ATTEMPTS_MAX):
+            state = self._current(stream)
+            if state.end >= end:
+                return state
+            after, chunks = self._without(state, end, reason)
+            if self._store.commit([(after, chunks)]) == ["committed"]:
+                self._on_commit()
+                return replace(after, revision=after.revision + 1)
+        raise RuntimeError(f"stream {stream.id} kept moving for {MOVED_ATTEMPTS_MAX} attempts")
+
+    def _without(self, state: Stream, end: int, reason: str) -> tuple[Stream, tuple[Chunk, ...]]:
+        """The state behind a gap that reaches to `end`, with the gap's chunk, and the open one before it closed."""
+        closed: tuple[Chunk, ...] = ()
+        carry = state.carry
+        if state.resume < state.read_end:
+            stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
+            data = b"".join(decompress(chunk.raw) for chunk in stored)
+            pipeline = self._pipeline_for(state)
+            try:
+                batch = pipeline.reader.read(data, state.resume, carry, final=True)
+                closed, carry = (_chunk(state, data, batch, carry, pipeline),), batch.carry
+            except Exception:
+                log.exception("%s: reading again at offset %d failed; kept as a reject", state.path, state.resume)
+                closed = (_failed(state, data, pipeline),)
+        gap = Chunk(state.id, state.read_end, end, b"", carry, open=True, gone=reason)
+        counts = sum((chunk.counts for chunk in closed), state.counts)
+        return replace(state, end=end, resume=gap.start, carry=carry, counts=counts, open_counts=Counts(),
+                       dropped={reason: end - gap.start}), (*closed, gap)
+
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
         """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
         pending, attempts = set(range(len(segments))), 0
@@ -190,8 +225,11 @@ class Ingest:
         self, state: Stream, segment: Segment, data: bytes, pipeline: Pipeline, *, more: bool
     ) -> _Plan | None:
         """What `data` of the segment adds to `state`."""
-        reading = _read(state, data, pipeline, flush=segment.flush and not more)
-        if reading.chunks and reading.chunks[-1].end > state.end:
+        if state.read_end < state.end > state.resume + len(data):
+            reading = _read_into_gap(state, data, pipeline)
+        else:
+            reading = _read(state, data, pipeline, flush=segment.flush and not more)
+        if reading.chunks and reading.chunks[-1].end > state.read_end:
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -214,7 +252,8 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
     closed = [chunk for chunk in reading.chunks if not chunk.open]
     last = reading.chunks[-1]
     resume = last.start if last.open else last.end
-    head, windows, end_window = advance(state, before, data[: last.end - state.resume])
+    read_end = last.start if last.gone else last.end
+    head, windows, end_window = advance(state, before, data[: read_end - state.resume])
     times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
     stream = replace(
         state,
@@ -226,6 +265,7 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
         open_counts=last.counts if last.open else Counts(),
+        dropped={last.gone: last.end - last.start} if last.gone else {},
         last_ts_us=max(times, default=state.last_ts_us),
     )
     return _Plan(stream, reading.chunks, more)
@@ -260,7 +300,7 @@ def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
 
     An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be.
     """
-    if segment.start > state.resume or segment.start + len(segment.data) <= state.end:
+    if segment.start > state.resume or segment.start + len(segment.data) <= state.read_end:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
@@ -317,6 +357,16 @@ def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Re
     return _Reading(tuple(chunks), carry)
 
 
+def _read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> _Reading:
+    """Read bytes that were given up and have turned up, but not all of them: the rest stays a gap."""
+    batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
+    if not batch.end or not pipeline.reader.decided(batch.carry):
+        return _Reading((), state.carry)
+    chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
+    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=next(iter(state.dropped)))
+    return _Reading((chunk, gap), batch.carry)
+
+
 def _minutes(chunk: Chunk) -> int:
     """How many minutes a chunk's records span, from the first to the last."""
     if chunk.ts_from_us is None or chunk.ts_to_us is None:
@@ -331,9 +381,9 @@ def _chunk(
     claims = pipeline.classifier.claim(batch.first_lines)
     parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
     known = batch.times[batch.times != NO_TIME]
-    times = [int(known.min()), int(known.max())] if len(known) else []
+    times = [int(known.min()), int(known.max())] if len(known) > FEW_MAX else known.tolist()
     times += [part.minute * 60_000_000 for part in parts]
-    rejected = sum(_size(batch, i) for i in batch.rejects)
+    rejected = sum(_size(batch, i) for i in batch.rejects) if batch.rejects else 0
     return Chunk(
         stream=state.id,
         start=batch.base,
@@ -358,7 +408,7 @@ def _size(batch: Batch, i: int) -> int:
 
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
     """A document for each record that is kept, in order."""
-    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True))
+    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True)) if len(claims) else {}
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
     for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
         if i in claimed and i not in batch.rejects:
@@ -368,6 +418,10 @@ def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:
     """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
+    if len(batch) <= FEW_MAX:
+        names = batch.level_names
+        some = {i for i, code in enumerate(batch.level_codes.tolist()) if names[code] in SEVERE}
+        return sorted(some.union(batch.rejects, *(group.rows.tolist() for group in claims.groups)))
     severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
     kept = severe[batch.level_codes]
     for group in claims.groups:

@@ -4,33 +4,49 @@
 
 `found` is what an agent or `ingest` saw last (document "found"/<stream id>: {"size", "at_us"}), never less than what
 is committed. `committed` bytes are in records and rejects; `rejected` counts those in rejects. `dropped` maps a reason
-to bytes that were destroyed before they were read ("lost": the log was emptied or deleted), or that need not be read:
-the content of a copy.
+to bytes that were destroyed before they were read ("truncated", "deleted": see source/gone.py), or that need not be
+read: the content of a copy. What has been destroyed and may still turn up in a copy is pending, for a minute.
 `lag_s` is the age of the newest committed record while something is pending, else 0; None where no record had a time.
 
 A file that is no stream (yet) has a row of its own, without a stream: a copy, or one too short to be told from others.
-Its document "found" names {"app", "host", "path", "size", "reason"}.
+Its document "found" names {"app", "host", "path", "size", "reason"}; the document "gone" counts bytes that were
+destroyed at a path before their stream was known.
+
+`unseen` lists the intervals in which bytes may have been written and destroyed that nobody has seen.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from logagg.interfaces import Store
-from logagg.record import Stream
+from logagg.record import DELETED, TRUNCATED, Stream
 from logagg.times import rfc3339
 
 COPY = "copy"
-LOST = "lost"
+GONE = (TRUNCATED, DELETED)
 
 
 def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | None = None) -> dict[str, Any]:
-    """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}}."""
+    """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}, "unseen": [...]}."""
+
+    def asked(value: Mapping[str, Any]) -> bool:
+        return app in (None, value["app"]) and host in (None, value["host"])
+
     found = store.documents("found")
     streams = store.streams(app=app, host=host)
     rows = [stream_row(stream, found.get(stream.id, {}), now_us) for stream in streams]
-    rows += [file_row(value) for value in found.values() if value.get("reason", "") not in ("", LOST) and _size(value)
-             and app in (None, value["app"]) and host in (None, value["host"])]
-    return {"streams": rows, "totals": totals(rows)}
+    files = [value for value in found.values() if value.get("reason", "") not in ("", *GONE)]
+    rows += [file_row(value) for value in (*files, *store.documents("gone").values()) if _size(value) and asked(value)]
+    return {"streams": rows, "totals": totals(rows),
+            "unseen": unseen(filter(asked, store.documents("unseen").values()))}
+
+
+def unseen(documents: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The intervals of these documents, oldest first."""
+    found = [(start, end, reason, value) for value in documents for start, end, reason in value["intervals"]]
+    found.sort(key=lambda one: (*one[:3], one[3]["path"]))
+    return [{"app": value["app"], "host": value["host"], "path": value["path"], "from": rfc3339(start),
+             "to": rfc3339(end), "reason": reason} for start, end, reason, value in found]
 
 
 def _size(value: Mapping[str, Any]) -> int:
@@ -40,10 +56,7 @@ def _size(value: Mapping[str, Any]) -> int:
 def stream_row(stream: Stream, seen: Mapping[str, Any], now_us: int) -> dict[str, Any]:
     """One stream's line; `seen` is its document "found", empty where there is none."""
     found = max(_size(seen), stream.end)
-    behind = found - stream.end
-    lost = behind if seen.get("reason") == LOST else 0
-    pending = behind - lost
-    dropped = {**stream.dropped, LOST: stream.dropped.get(LOST, 0) + lost} if lost else stream.dropped
+    pending = found - stream.end
     counts = stream.counts + stream.open_counts
     last = stream.last_ts_us
     lag_s = 0.0 if not pending else None if last is None else round(max(0, now_us - last) / 1e6, 3)
@@ -56,7 +69,7 @@ def stream_row(stream: Stream, seen: Mapping[str, Any], now_us: int) -> dict[str
         "committed": stream.end - sum(stream.dropped.values()),
         "pending": pending,
         "rejected": counts.rejected_bytes,
-        "dropped": dict(sorted(dropped.items())),
+        "dropped": dict(sorted(stream.dropped.items())),
         "lag_bytes": pending,
         "lag_s": lag_s,
         "last_ts": None if last is None else rfc3339(last),
@@ -68,7 +81,8 @@ def stream_row(stream: Stream, seen: Mapping[str, Any], now_us: int) -> dict[str
 
 def file_row(value: Mapping[str, Any]) -> dict[str, Any]:
     """The line of a file that is no stream; `reason` tells why."""
-    size, copy = _size(value), value["reason"] == COPY
+    size, reason = _size(value), value["reason"]
+    dropped = reason == COPY or reason in GONE
     return {
         "stream": None,
         "host": value["host"],
@@ -76,16 +90,16 @@ def file_row(value: Mapping[str, Any]) -> dict[str, Any]:
         "path": value["path"],
         "found": size,
         "committed": 0,
-        "pending": 0 if copy else size,
+        "pending": 0 if dropped else size,
         "rejected": 0,
-        "dropped": {COPY: size} if copy else {},
-        "lag_bytes": 0 if copy else size,
-        "lag_s": 0.0 if copy else None,
+        "dropped": {reason: size} if dropped else {},
+        "lag_bytes": 0 if dropped else size,
+        "lag_s": 0.0 if dropped else None,
         "last_ts": None,
         "records": 0,
         "events": 0,
         "rejects": 0,
-        "reason": value["reason"],
+        "reason": reason,
     }
 
 

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+TRUNCATED = "truncated"
+"""Why bytes are gone: their file was emptied or written over."""
+
+DELETED = "deleted"
+"""Why bytes are gone: no file has them any more."""
+
 Carry = dict[str, Any]
 """What reading needs from the bytes before: small, bounded, JSON-able. Empty at a stream's start."""
 
@@ -84,7 +90,8 @@ class Chunk:
     """The bytes [start, end) of a stream with what reading made of them: the unit of commit.
 
     `raw` is the zstd-compressed bytes, empty where `gone` names why there are none. `carry` is the carry at
-    `start`, so that the chunk can be read again alone. An `open` chunk may be replaced by a longer one.
+    `start`, so that the chunk can be read again alone. An `open` chunk may be replaced by a longer one. One that is
+    gone is open, too: its bytes may still turn up in a copy.
     `revision` is set by the store and rises with each replacement.
     """
 
@@ -110,8 +117,8 @@ class Stream:
     `end` is where the committed bytes end. `resume` is where the next chunk starts: the start of the open chunk
     if there is one, else `end`. `carry` is the carry at `resume`. `counts` covers [0, resume), `open_counts` the
     open chunk. `head` is the first bytes (at most 1 KiB), `windows` maps 1024, 2048, 4096 … to the hash of the
-    4 KiB that end there, `end_window` is the hash of the 4 KiB that end at `end`. `dropped` maps a reason to bytes.
-    `revision` is 0 for a stream that the store does not have yet.
+    4 KiB that end there, `end_window` is the hash of the 4 KiB that end at `read_end`. `dropped` maps a reason to the
+    bytes of the chunks that are gone. `revision` is 0 for a stream that the store does not have yet.
     """
 
     id: str
@@ -131,6 +138,11 @@ class Stream:
     open_counts: Counts = Counts()
     dropped: Mapping[str, int] = field(default_factory=dict)
     last_ts_us: int | None = None
+
+    @property
+    def read_end(self) -> int:
+        """Where the bytes end that were read: `end`, but where the open chunk is gone (it has no records) its start."""
+        return self.end if self.open_counts != Counts() else self.resume
 
 
 @dataclass(frozen=True, slots=True)

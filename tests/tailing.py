@@ -10,7 +10,7 @@ from logagg.clock import StepClock
 from logagg.errors import StoreUnavailable
 from logagg.ingest import Outcome, Segment
 from logagg.raw import compress
-from logagg.record import Chunk, Stream
+from logagg.record import Chunk, Counts, Stream
 from logagg.source.discover import FileSource
 from logagg.source.identity import WINDOW_BYTES, advance
 from logagg.source.tail import Agent
@@ -98,7 +98,7 @@ class MemoryIngest:
         if len(data) - close > self.record_bytes_max:
             close = len(data)
         end = len(data) if segment.flush else close
-        if state.resume + end <= state.end:
+        if state.resume + end <= state.read_end:
             if segment.path != state.path and state.revision:
                 state = self._put(replace(state, path=segment.path))
             return Outcome(state, state.resume)
@@ -108,9 +108,21 @@ class MemoryIngest:
         self.store.content[state.id] = committed[: state.resume] + data[:end]
         assert self.store.content[state.id].startswith(committed), "committed bytes were changed"
         self.order.append(segment.path)
-        state = replace(state, path=segment.path, end=state.resume + end, resume=state.resume + close, head=head,
-                        windows=windows, end_window=end_window)
+        found, left = state.resume + end, 0
+        if found < state.end:       # of what was given up
+            close, left = end, state.end - found
+        state = replace(state, path=segment.path, end=found + left, resume=state.resume + close, head=head,
+                        windows=windows, end_window=end_window, open_counts=Counts(int(close < end)),
+                        dropped={next(iter(state.dropped)): left} if left else {})
         return Outcome(self._put(state), state.resume)
+
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream:
+        self.store.check()
+        state = self.store.by_id.get(stream.id, stream)
+        if state.end >= end:
+            return state
+        gap = state.read_end
+        return self._put(replace(state, end=end, resume=gap, open_counts=Counts(), dropped={reason: end - gap}))
 
     def _put(self, state: Stream) -> Stream:
         state = self.store.by_id[state.id] = replace(state, revision=state.revision + 1)

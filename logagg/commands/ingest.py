@@ -25,7 +25,8 @@ What is there already is recognised by its content and not read twice. Exit stat
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("paths", metavar="PATH", nargs="*",
-                        help="logs: plain, .gz, .zst, .bz2, .xz, folders, globs (default: the configuration's sources)")
+                        help="logs: plain, .gz, .zst, .bz2, .xz, .zip, folders, globs (default: the configuration's "
+                             "sources)")
     parser.add_argument("--store", metavar="URL", help="where to (default: the configuration's, else ./logagg.db)")
     parser.add_argument("--app", help="name of the application (default: from each file's name)")
     parser.add_argument("--host", help="name of the host (default: this machine's)")

@@ -19,7 +19,7 @@ examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("paths", metavar="PATH", nargs="+",
-                        help="logs: plain, .gz, .zst, .bz2, .xz, folders, globs; - is the standard input")
+                        help="logs: plain, .gz, .zst, .bz2, .xz, .zip, folders, globs; - is the standard input")
     parser.add_argument("--layout", metavar="PATTERN", help="conversion pattern (default: detected)")
     parser.add_argument("--dialect", choices=("log4j2", "log4j1", "logback"), default="log4j2",
                         help="whose patterns PATTERN is written in (default: %(default)s)")

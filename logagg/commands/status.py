@@ -31,11 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result)
     else:
-        for line in _lines(result):
+        for line in (*_lines(result), *_unseen(result["unseen"])):
             print(line)
     return 0
 
 
+_UNSEEN_SHOWN = 5
+_WHY = {"truncated": "emptied or written over", "rotated": "rotated away"}
 _HEAD = ("app", "host", "committed", "pending", "rejected", "dropped", "lag", "last record", "path")
 
 
@@ -50,6 +52,21 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
     count = result["totals"]["streams"]
     rows.append(_row(result["totals"], "total", "", f"{count:,} stream{'s' * (count != 1)}"))
     yield from columns(rows)
+
+
+def _unseen(intervals: list[dict[str, Any]]) -> Iterator[str]:
+    """The newest intervals in which bytes may have come and gone that nobody has seen."""
+    from logagg.terminal import safe_line
+
+    if not intervals:
+        return
+    yield ""
+    count = len(intervals)
+    yield f"{count:,} interval{'s' * (count != 1)} in which lines may have been written and destroyed unseen:"
+    if count > _UNSEEN_SHOWN:
+        yield f"  (the newest {_UNSEEN_SHOWN}; --json has all)"
+    for one in intervals[-_UNSEEN_SHOWN:]:
+        yield f"  {one['from']} to {one['to']}  {_WHY.get(one['reason'], one['reason'])}  {safe_line(one['path'])}"
 
 
 def _row(one: dict[str, Any], app: str, host: str, path: str) -> tuple[str, ...]:

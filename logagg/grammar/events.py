@@ -113,6 +113,8 @@ class Classifiers:
         from logagg.columns import Spans
         from logagg.grammar.claims import EventClaims, EventGroup
 
+        if not self._classifiers:
+            return EventClaims(())
         lines = first_lines if isinstance(first_lines, Spans) else Spans.of(first_lines)
         if self._encoding != "utf-8" and not lines.block.isascii():
             lines = Spans.of([line if line.isascii() else line.decode(self._encoding, "replace").encode()

@@ -77,11 +77,12 @@ def find_heads(layout: Layout, block: bytes, levels: Levels, *, mid: bool, mark:
         return NO_HEADS
     starts, stops, _, *columns = zip(*rows, strict=True)
     printed = dict(zip((*layout.columns, "message"), columns, strict=False))
+    ends = ints(stops)
     return Heads(
         starts=starts_behind(mark, ints(starts)),
         levels=levels.codes(printed["level"]) if "level" in printed else None,
         loggers=printed.get("logger"),
-        messages=first_lines(block, ints(stops) - ints([*map(len, printed["message"])]), ints(stops))
+        messages=first_lines(block, ends - ints([*map(len, printed["message"])]), ends)
         if layout.has_message else None,
         dates=printed.get("date"))
 
@@ -95,6 +96,8 @@ def starts_behind(mark: bytes, starts: Ints) -> Ints:
 
 def first_lines(block: bytes, starts: Ints, stops: Ints) -> Spans:
     """The messages' first lines without their line ends."""
+    if b"\r" not in block:
+        return Spans(block, starts, stops)
     ends = np.frombuffer(block, np.uint8)[np.maximum(stops - 1, 0)]
     stops = stops - ((ends == 13) & (stops > starts))
     if len(stops) and block[-1:] == b"\r" and stops[-1] == len(block) - 1 and b"\r\n" not in block:

@@ -107,10 +107,10 @@ class LayoutReader:
         first = int(heads[0]) if len(heads) else len(block)
         skipped, inside = _skip(block, carry, first, safe)
         lines = [] if inside else _line_starts(block, skipped, first)
-        starts = np.concatenate((ints(lines), heads))
+        starts = np.concatenate((ints(lines), heads)) if lines else heads
         if not len(starts):
             return _Span(starts, starts, skipped, {}, skipped, 0, inside)
-        stops, end, count, last = np.append(starts[1:], len(block)), len(block), len(starts), int(starts[-1])
+        stops, end, count, last = np.concatenate((starts[1:], [len(block)])), len(block), len(starts), int(starts[-1])
         if not final and safe - last > self._bytes_max:
             stops[-1] = end = safe
         elif not final:
@@ -118,7 +118,8 @@ class LayoutReader:
             end = int(starts[kept])
             starts, stops = starts[:kept], stops[:kept]
         rejects = dict.fromkeys(range(min(len(lines), len(starts))), "no_layout")
-        rejects |= dict.fromkeys(np.flatnonzero(stops - starts > self._bytes_max).tolist(), "too_long")
+        if len(block) > self._bytes_max:
+            rejects |= dict.fromkeys(np.flatnonzero(stops - starts > self._bytes_max).tolist(), "too_long")
         goes_on = len(starts) == count and rejects.get(count - 1) == "too_long"
         after = _long(block, end, line=len(lines) == count) if goes_on else {}
         return _Span(starts, stops, end, rejects, skipped, min(len(lines), len(starts)), after)
@@ -151,32 +152,38 @@ def _columns(layout: Layout | None, found: Heads, span: _Span, block: bytes, car
         found = _late(layout, found, block, span, levels)
     lines, count = span.lines, len(span.starts)
     rows = count - lines
-    rejected = ints([number for number in span.rejects if number >= lines])
-    times = np.full(count, NO_TIME)
+    rejected = [number for number in span.rejects if number >= lines]
+
+    def column(values: Ints | None, nothing: int) -> Ints:
+        if values is not None and not span.rejects:     # then there are no lines either
+            return values[:rows]
+        whole = np.full(count, nothing)
+        if values is not None:
+            whole[lines:] = values[:rows]
+            whole[rejected] = nothing
+        return whole
+
+    times = None
     if layout and (found.times is not None or found.dates is not None):
-        times[lines:] = _times(layout, found, rows, (rejected - lines).tolist(), carry.get("ts"))
-    codes = np.zeros(count, np.int64)
-    if found.levels is not None:
-        codes[lines:] = found.levels[:rows]
-    first = Spans(block, np.zeros(count, np.int64), np.zeros(count, np.int64))
-    if found.messages is not None:
-        first.block = found.messages.block
-        first.starts[lines:], first.stops[lines:] = found.messages.starts[:rows], found.messages.stops[:rows]
-    for column in (codes, first.starts, first.stops):
-        column[rejected] = 0
-    times[rejected] = NO_TIME
+        times = _times(layout, found, rows, [number - lines for number in rejected], carry.get("ts"))
+    messages = found.messages
+    first = (Spans(block, column(None, 0), column(None, 0)) if messages is None
+             else Spans(messages.block, column(messages.starts, 0), column(messages.stops, 0)))
 
     def loggers() -> list[bytes | None]:
         names: list[bytes | None] = [None] * rows if found.loggers is None else [*found.loggers[:rows]]
-        for number in rejected.tolist():
+        for number in rejected:
             names[number - lines] = None
         return [None] * lines + names
 
-    return {"times": times, "level_codes": codes, "loggers_of": loggers, "first_lines": first}
+    return {"times": column(times, NO_TIME), "level_codes": column(found.levels, 0), "loggers_of": loggers,
+            "first_lines": first}
 
 
 def _last(times: Ints, before: int | None) -> int | None:
     """The last time that is one."""
+    if len(times) and times[-1] != NO_TIME:
+        return int(times[-1])
     for start in range(len(times), 0, -1000):
         some = times[max(0, start - 1000):start]
         known = np.flatnonzero(some != NO_TIME)
@@ -220,6 +227,8 @@ def _times(layout: Layout, found: Heads, rows: int, rejected: list[int], last_us
     if found.times is not None:
         return found.times[:rows]
     assert layout.date is not None and found.dates is not None
+    if not rejected:
+        return times_of(layout.date.decode(found.dates[:rows], last_us))
     out = set(rejected)
     kept = [number for number in range(rows) if number not in out]
     times = np.full(rows, NO_TIME)

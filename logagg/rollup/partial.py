@@ -33,15 +33,25 @@ _EXACT = Context(prec=80)
 """Quotients of two numbers of 17 digits differ from a tie in their first 40 digits, if they differ at all."""
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def labels_json(labels: dict[str, str]) -> str:
     """The canonical JSON of labels."""
-    return json.dumps(labels, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encode(labels)
+
+
+@lru_cache(maxsize=4096)
+def _level_json(app: str, host: str, level: str | None) -> str:
+    return labels_json({"app": app, "host": host, "level": label_text(level)})
 
 
 def label_text(value: object) -> str:
     """A label's value from a field's: at most 256 characters that UTF-8 can hold; "" where it is missing."""
     if value is None:
         return ""
+    if type(value) is str and len(value) <= LABEL_CHARS_MAX and value.isascii():
+        return value
     if isinstance(value, float):
         value = value + 0.0                 # -0.0 is 0.0
     return str(value)[:LABEL_CHARS_MAX].encode("utf-8", "replace").decode()
@@ -81,9 +91,9 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
     app, host = label_text(app), label_text(host)
     by_minute: dict[int, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (minute, level), n in _records(batch).items():
-        labels = labels_json({"app": app, "host": host, "level": label_text(level)})
+        labels = _level_json(app, host, level)
         by_minute[minute]["records"][labels] = by_minute[minute]["records"].get(labels, 0) + n
-    for (minute, reason), n in _rejects(batch, last_ts_us).items():
+    for (minute, reason), n in _rejects(batch, last_ts_us).items() if batch.rejects else ():
         by_minute[minute]["rejects"][labels_json({"app": app, "host": host, "reason": label_text(reason)})] = n
     for (minute, metric, labels), stat in _measured(batch, claims, metrics, app, host).items():
         by_minute[minute][metric][labels] = stat.to_json()
@@ -93,7 +103,7 @@ def partials(batch: Batch, claims: Claims, metrics: MetricSet, app: str, host: s
 
 def encoded(content: dict[str, dict[str, Any]]) -> bytes:
     """A partial's data: metric -> labels -> a count, or a Stat's JSON."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(content).encode()
 
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
@@ -103,9 +113,13 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     from logagg.columns import NO_TIME
 
     if len(batch) <= FEW_MAX:
-        rows = enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True))
-        return Counter((ts_us // MINUTE_US, batch.level_names[code]) for row, (ts_us, code) in rows
-                       if ts_us != NO_TIME and row not in batch.rejects)
+        few: dict[tuple[int, str | None], int] = {}
+        names, rejects = batch.level_names, batch.rejects
+        for row, (ts_us, code) in enumerate(zip(batch.times.tolist(), batch.level_codes.tolist(), strict=True)):
+            if ts_us != NO_TIME and row not in rejects:
+                place = ts_us // MINUTE_US, names[code]
+                few[place] = few.get(place, 0) + 1
+        return few
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
     pairs, counts = np.unique(
@@ -118,8 +132,6 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
 def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
     """How many rejects there are by (minute, reason). One before the stream's first time counts nowhere."""
     counted: Counter[tuple[int, str]] = Counter()
-    if not batch.rejects:
-        return counted
     import numpy as np
 
     from logagg.columns import NO_TIME

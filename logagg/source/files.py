@@ -6,14 +6,26 @@ Offsets and sizes are those of the uncompressed content.
 import os
 import stat
 import sys
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Protocol
 
 from logagg.errors import SourceError
 
-PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 READ_BYTES = 1 << 18
+WHOLE_DISK_BYTES_MAX = 1 << 22
+WHOLE_BYTES_MAX = 1 << 25
+PRINT_BYTES = 4096
+ZIP_DIRECTORY_BYTES_MAX = 1 << 18
+"""More than an archive of one log needs, with a comment and a name as long as they may be."""
+
+ZIP_TAIL_BYTES = 76 + 22 + (1 << 16)
+"""The last records of an archive: for more than 4 GiB, the end, and a comment."""
+
+ZIP_ADVICE = "of archives, those of one log, stored or deflated, are read: unpack it"
+
 ZSTD_INPUT_BYTES = 2048
 """What zstd is given at once: even a hostile file, 128 KiB for four bytes, then yields at most 64 MiB."""
 
@@ -48,6 +60,23 @@ class LogFile(Protocol):
 
 def is_packed(path: str) -> bool:
     return path.endswith(PACKED_SUFFIXES)
+
+
+def is_whole(path: str) -> bool:
+    """Whether a compressed file can be read to its end now. One that is large on disk, or unpacked, is not tried."""
+    try:
+        file = open_log(path)
+    except (OSError, SourceError):
+        return False
+    try:
+        if not 0 < file.stored_bytes()[1] <= WHOLE_DISK_BYTES_MAX:
+            return False
+        for offset in range(0, WHOLE_BYTES_MAX, READ_BYTES):
+            if len(file.read_at(offset, READ_BYTES)) < READ_BYTES:
+                return file.damage() is None
+        return False
+    finally:
+        file.close()
 
 
 def open_log(path: str) -> LogFile:
@@ -177,6 +206,7 @@ class PackedFile:
             # Each codec raises errors of its own: EOFError, OSError, zlib.error, LZMAError, ZstdError.
             at = self._low + len(self._kept)
             what = "truncated" if isinstance(error, EOFError) else f"corrupt ({error})"
+            what = str(error) if isinstance(error, SourceError) else what
             self._damage = f"{self.path}: {what}; the {at} bytes of content before that were read"
             data = b""
         self._kept += data
@@ -186,6 +216,17 @@ class PackedFile:
 
     def damage(self) -> str | None:
         return self._damage
+
+    def fingerprint(self) -> str:
+        """Tells this file from others without unpacking it: its size and a hash of its first and last 4 KiB on disk,
+        where every format but some zstd keeps a checksum of the content."""
+        size, at = os.fstat(self._file.fileno()).st_size, self._file.tell()
+        digest = blake2b(digest_size=16)
+        for offset in (0, max(0, size - PRINT_BYTES)):
+            self._file.seek(offset)
+            digest.update(self._file.read(PRINT_BYTES))
+        self._file.seek(at)
+        return f"{size}:{digest.hexdigest()}"
 
     def stored_bytes(self) -> tuple[int, int]:
         size = os.fstat(self._file.fileno()).st_size
@@ -215,7 +256,7 @@ def _content(path: str, file: IO[bytes]) -> Content:
         import lzma
 
         return lzma.LZMAFile(file)
-    return ZstdContent(file)
+    return ZipContent(file) if path.endswith(".zip") else ZstdContent(file)
 
 
 class ZstdContent:
@@ -255,6 +296,54 @@ class ZstdContent:
         if not self._frame.eof and not have_output:
             raise EOFError("cut off within a frame")
         return False
+
+
+class ZipContent:
+    """The one file of a zip archive, stored or deflated; folders in it do not count.
+
+    An archive's directory is at its end, so one that is being written, or was cut off, cannot be read at all. One that
+    holds several files is several logs, whose copies could not be told: it is refused.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._content: IO[bytes] | None = None
+
+    def read1(self, size: int) -> bytes:
+        self._content = self._content or self._open()
+        return self._content.read(size)
+
+    def _open(self) -> IO[bytes]:
+        import zipfile
+
+        directory_bytes = self._directory_bytes()
+        if directory_bytes is None and self._file.read(4) == b"PK\3\4":
+            raise EOFError
+        if directory_bytes is not None and directory_bytes > ZIP_DIRECTORY_BYTES_MAX:
+            raise SourceError(f"an archive with a directory of {directory_bytes} bytes; {ZIP_ADVICE}")
+        archive = zipfile.ZipFile(self._file)
+        files = [each for each in archive.infolist() if not each.is_dir()]
+        if len(files) != 1:
+            raise SourceError(f"an archive of {len(files)} files; {ZIP_ADVICE}")
+        if files[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SourceError(f"an archive with compression method {files[0].compress_type}; {ZIP_ADVICE}")
+        return archive.open(files[0])
+
+    def _directory_bytes(self) -> int | None:
+        """The directory's size as the archive's last record tells it, found as zipfile does; None: there is none.
+
+        Format: APPNOTE.TXT 4.3.14 to 4.3.16. Leaves the file at its beginning.
+        """
+        self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, self._file.tell() - ZIP_TAIL_BYTES))
+        tail = self._file.read()
+        self._file.seek(0)
+        at = tail.rfind(b"PK\5\6")
+        if at < 0 or len(tail) < at + 22:
+            return None
+        if tail[at - 20 : at - 16] == b"PK\6\7" and tail[at - 76 : at - 72] == b"PK\6\6":
+            return int.from_bytes(tail[at - 36 : at - 28], "little")
+        return int.from_bytes(tail[at + 12 : at + 16], "little")
 
 
 def denied(path: str) -> str:

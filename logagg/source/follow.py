@@ -2,7 +2,7 @@
 
 A line is safe when its commit has returned. Until then the file is the only copy, so bytes are lost where a log is
 emptied, or is deleted while this program is not running (or has not opened it yet), before they were committed:
-what was seen of them is counted in a message.
+what was seen of them is counted exactly, and when more may have gone unseen is noted (gone.py).
 """
 
 import logging
@@ -12,7 +12,7 @@ from enum import Enum
 
 from logagg.errors import SourceError
 from logagg.ingest import Outcome, Segment
-from logagg.record import Stream
+from logagg.record import TRUNCATED, Stream
 from logagg.source.discover import FileSource
 from logagg.source.files import LogFile, PackedFile, file_key, open_log
 from logagg.source.identity import (
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 BLOCK_BYTES_MAX = 1 << 26
+GROWN_BYTES = 1 << 16
 SCAN_BYTES = 1 << 23
 PARTIAL_S = 5.0
 TICK_S = 0.001
@@ -52,6 +53,25 @@ class Reading:
     segment: Segment
     reached: int
     lines_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A stream of which `size` bytes had been seen in a file that does not have them any more."""
+
+    stream: Stream
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Between these two looks (monotonic seconds) bytes may have been written and destroyed."""
+
+    path: str
+    from_s: float
+    to_s: float
+    reason: str
 
 
 class Follower:
@@ -96,7 +116,13 @@ class Follower:
         self.generation = 0                     #: rises when the content turns out to be another
         self.signature: tuple[int, int] | None = None   #: size and time (ns) on disk: of compressed and idle files
         self.remembered = False                 #: see recognise.remember
-        self.lost: dict[str, int] = {}          #: streams whose last bytes were seen here and not committed: their size
+        self.sure = (0, now_s)                  #: the size at the last look at which it was its stream for certain
+        self.fresh = False                      #: its content is known to have come after this program had started
+        self.lost: dict[str, Lost] = {}         #: by the streams' ids, until the loss is committed
+        self.lost_unborn: list[Lost] = []       #: the same of streams that were not committed when last heard of
+        self.lost_unnamed = 0                   #: bytes destroyed here that belong to no stream of the store
+        self.unseen: list[Unseen] = []          #: until they are written down
+        self._fingerprint = ""
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
         self._flushed_size = -1
@@ -105,38 +131,55 @@ class Follower:
 
     # --- what the file is -------------------------------------------------------------------------------------------
 
-    def look(self, now_s: float) -> bool:
+    def look(self, now_s: float, *, check: bool = False) -> bool:
         """Ask for the size; tell whether it has changed. A file that has shrunk is a new generation, to be identified
-        anew."""
-        self.looked_s = now_s
+        anew. `check`: it is not about to be read, so see now whether a grown one is still its stream."""
+        looked_s, self.looked_s = self.looked_s, now_s
         if self.file is None or self.packed:
             return False
         size = self.file.size() or 0
-        known = max(self.size, self.stream.end if self.stream else 0)
+        known = max(self.size, self.stream.read_end if self.stream else 0)
         if size < known:
-            self.forget(f"shrank from {known} to {size} bytes")
+            self.forget(f"shrank from {known} to {size} bytes", self.size, looked_s)
+        elif check and size > self.size and not self._is_still_its_stream(size):
+            self.forget("does not hold what was read of it before", self.size, looked_s)
         if size == self.size:
             return False
         self.size, self.grew_s = size, now_s
         return True
 
-    def forget(self, why: str) -> None:
-        """The file is not what it was: identify it anew."""
+    def _is_still_its_stream(self, size: int) -> bool:
+        if self.stream is not None and self.stream.read_end:
+            if self.window(self.stream.read_end) != self.stream.end_window:
+                return False
+            self.sure = (size, self.looked_s)
+        return True
+
+    def forget(self, why: str, seen: int, seen_s: float) -> None:
+        """The file is not what it was: identify it anew. `seen` bytes of the old content were there at `seen_s`."""
         if self.stream is not None:
-            lost = max(0, self.size - self.stream.end)
+            lost = max(0, seen - self.stream.read_end)
             log.warning(
                 "%s %s: a new file from here on; %d bytes of the old content had been seen and not committed",
                 self.path, why, lost,
             )
             self.left |= {self.stream.id}
-            if lost:
-                self.lost[self.stream.id] = self.size
+            if lost and self.stream.revision:
+                self.lost[self.stream.id] = Lost(self.stream, seen, TRUNCATED)
+            elif lost:
+                self.lost_unborn.append(Lost(self.stream, seen, TRUNCATED))
+        elif self.state is State.UNKNOWN and self.fresh:
+            self.lost_unnamed += seen
+        if seen and self.copy_of == "":
+            self.unseen.append(Unseen(self.path, seen_s, self.looked_s, TRUNCATED))
         self.demote()
+        self.fresh = True
 
     def demote(self) -> None:
         """It holds no stream any more: another file is more of it, or the content has changed."""
         self.state, self.stream, self.judged, self._prints = State.UNKNOWN, None, None, None
         self.generation += 1
+        self.fresh = False
         self.examined = self.lines_end = 0
         self._beginning = None
         self._flushed_size = self._wholed_size = -1
@@ -145,6 +188,13 @@ class Follower:
     def place(self) -> str:
         """The key of the documents about the file at this path."""
         return f"{self.source.app}@{self.source.host}:{self.path}"
+
+    @property
+    def print_key(self) -> str:
+        """The key of the document about a compressed file of this content."""
+        if not self._fingerprint and isinstance(self.file, PackedFile):
+            self._fingerprint = self.file.fingerprint()
+        return f"{self.source.app}@{self.source.host}:{self._fingerprint}"
 
     @property
     def scanning(self) -> bool:
@@ -211,15 +261,16 @@ class Follower:
         return window_hash(data) if len(data) == offset - start else None
 
     def holder(self) -> Holder:
-        assert self.file is not None
-        return Holder(self.size if self.packed else self.file.size() or 0, self.window)
+        """What identity needs to know of it as the file that holds a stream; a compressed one may be closed."""
+        return Holder(self.size if self.packed or self.file is None else self.file.size() or 0, self.window)
 
     def begin(self, stream: Stream) -> None:
         """The file is `stream`: read on behind its end."""
         self.state, self.stream, self.reason, self.copy_of = State.READING, stream, "", ""
         if self.packed and self.file is not None:
             self.size = max(self.size, self.file.size() or 0)
-        self.examined = self.lines_end = min(stream.end, self.size)
+        self.sure = (self.size, self.looked_s)
+        self.examined = self.lines_end = min(stream.read_end, self.size)
 
     # --- what is to be read -----------------------------------------------------------------------------------------
 
@@ -228,20 +279,20 @@ class Follower:
         """Whether bytes are known that were not read yet."""
         if self.state is not State.READING or self.file is None:
             return False
-        return self.examined < self.size or (self.packed and self.file.size() is None)
+        return self.examined < self.size or (self.packed and not self.remembered and self.file.size() is None)
 
     @property
     def rests(self) -> bool:
         """Whether there is nothing to do until the file grows: what is known of it is read and committed."""
         return (self.state is State.READING and not self.packed and self.stream is not None
-                and self.stream.end >= self.size <= self.examined)
+                and self.stream.read_end >= self.size <= self.examined)
 
     @property
     def settled(self) -> bool:
         """Whether all that is known of the file is committed, or repeats what is."""
         if self.state is not State.READING or self.stream is None:
             return self.size == 0 or self.state in (State.COPY, State.WAITING)
-        return not self.behind and self.stream.end >= self.size
+        return not self.behind and self.stream.read_end >= self.size
 
     def due_s(self, now_s: float) -> float | None:
         """In how many seconds something is to be read, if the file does not grow; None: nothing."""
@@ -250,9 +301,9 @@ class Follower:
         if self.behind:
             return 0.0
         quiet_s = now_s - self.grew_s
-        if self.stream.end < self.lines_end and self._flushed_size != self.size:
+        if self.stream.read_end < self.lines_end and self._flushed_size != self.size:
             return max(0.0, self.source.quiet_ms / 1000 - quiet_s)
-        if self.stream.end < self.size and self._wholed_size != self.size:
+        if self.stream.read_end < self.size and self._wholed_size != self.size:
             return max(0.0, PARTIAL_S - quiet_s)
         return None
 
@@ -269,13 +320,14 @@ class Follower:
         if self._block_bytes > BLOCK_BYTES_MAX:
             raise SourceError(f"{self.path}: no record ends within {BLOCK_BYTES_MAX} bytes behind {stream.resume}")
         low = max(0, stream.resume - WINDOW_BYTES)
-        data = file.read_at(low, stream.end - low + self._block_bytes)
+        data = self._block(file, low, stream.read_end)
         reached = low + len(data)
         if not self._still(stream, data, low):
-            self.forget("does not hold what was read of it before")
+            self.forget("does not hold what was read of it before", *self.sure)
             return None
         if reached > self.size:
             self.size, self.grew_s = reached, now_s
+        self.sure = (self.size, self.looked_s)
         at_end = reached >= self.size and file.size() is not None
         final = at_end and (final or self.packed)
         quiet_s = now_s - self.grew_s
@@ -283,31 +335,41 @@ class Follower:
         flush = whole or (at_end and quiet_s >= self.source.quiet_ms / 1000 - TICK_S)
         lines_end = max(stream.resume, low + data.rfind(b"\n") + 1)
         reading = Reading(Segment(stream, low, data, flush=flush, whole=whole, path=self.path), reached, lines_end)
-        full = reached - stream.end >= self._block_bytes
-        if not (flush or full) and data.count(b"\n", max(0, stream.end - low)) <= 1:
+        full = reached - stream.read_end >= self._block_bytes
+        if not (flush or full) and data.count(b"\n", max(0, stream.read_end - low)) <= 1:
             # The one new line is the last record or part of it, which waits; what is before it is committed.
             self._note(reading)
             return None
         # An unfinished last line goes along: Ingest leaves it, unless it is longer than a record may be.
-        if (reached if whole or full else lines_end) <= stream.end:
+        if (reached if whole or full else lines_end) <= stream.read_end:
             self._note(reading)
             return None
         return reading
 
+    def _block(self, file: LogFile, low: int, end: int) -> bytes:
+        """From `low` to a block behind the stream's end; where only a line is to be read, less memory is asked for."""
+        size = end - low + self._block_bytes
+        few = max(end, self.size) - low + GROWN_BYTES
+        if few < size and not self.packed:
+            data = file.read_at(low, few)
+            if len(data) < few:
+                return data
+        return file.read_at(low, size)
+
     def _still(self, stream: Stream, data: bytes, low: int) -> bool:
         """Whether `data`, read from offset `low`, has the stream's last bytes where they belong."""
-        known = data[: stream.end - low][-WINDOW_BYTES:]
-        return low + len(data) >= stream.end and (not stream.end or window_hash(known) == stream.end_window)
+        known = data[: stream.read_end - low][-WINDOW_BYTES:]
+        return low + len(data) >= stream.read_end and (not stream.read_end or window_hash(known) == stream.end_window)
 
     def committed(self, reading: Reading, outcome: Outcome) -> None:
         """Take over what the store has now: it may also be what another agent committed meanwhile."""
         before, self.stream = self.stream, outcome.stream
         assert before is not None
-        progress = outcome.stream.end > before.end or outcome.stream.resume > before.resume
+        progress = outcome.stream.read_end > before.read_end or outcome.stream.resume > before.resume
         self._note(reading)
-        others_too = outcome.stream.revision > before.revision + 1 or outcome.stream.end > reading.reached
-        if others_too and not self.packed and self.window(outcome.stream.end) != outcome.stream.end_window:
-            self.forget("is not what another agent has read as the same stream")
+        others_too = outcome.stream.revision > before.revision + 1 or outcome.stream.read_end > reading.reached
+        if others_too and not self.packed and self.window(outcome.stream.read_end) != outcome.stream.end_window:
+            self.forget("is not what another agent has read as the same stream", self.size, self.looked_s)
             return
         if progress:
             self._block_bytes = self._block_bytes_min
@@ -317,7 +379,7 @@ class Follower:
 
     def _note(self, reading: Reading) -> None:
         """Remember how far the file has been looked at, so that it is not read again before it grows."""
-        self.examined = max(reading.reached, self.stream.end if self.stream else 0)
+        self.examined = max(reading.reached, self.stream.read_end if self.stream else 0)
         self.lines_end = reading.lines_end
         if reading.segment.flush:
             self._flushed_size = self.size
@@ -342,9 +404,11 @@ class Follower:
             status = os.stat(self.path)  # noqa: PTH116
         except OSError:
             return False
-        if file_key(status) != self.key or (not self.packed and status.st_size != self.size):
+        signature = (status.st_size, status.st_mtime_ns)
+        changed = signature != self.signature if self.packed else status.st_size != self.size
+        if changed or file_key(status) != self.key:
             return False
-        self.signature = (status.st_size, status.st_mtime_ns)
+        self.signature = signature
         self.close()
         return True
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
 
-from logagg.record import Stream
+from logagg.record import TRUNCATED, Stream
 
 WINDOW_BYTES = 4096
 HEAD_BYTES = 1024
@@ -166,9 +166,9 @@ def identify(
             reached.append(stream)
         elif match is not _Match.DIFFERS:
             copied.append(stream)
-    own = max(reached, key=lambda stream: (stream.end, stream.path == facts.path, stream.n), default=None)
-    original = max(copied, key=lambda stream: stream.end, default=None)
-    if own is not None and (original is None or own.end >= min(facts.size, original.end)):
+    own = max(reached, key=lambda stream: (stream.read_end, stream.path == facts.path, stream.n), default=None)
+    original = max(copied, key=lambda stream: stream.read_end, default=None)
+    if own is not None and (original is None or own.read_end >= min(facts.size, original.read_end)):
         return Continue(own)
     if original is not None:
         # So few bytes may as well be the banner with which every generation of this log begins.
@@ -178,28 +178,29 @@ def identify(
 
 def _valid(holder: Holder | None, stream: Stream) -> Holder | None:
     """The holder, unless its file has been emptied since and does not have the stream's bytes any more."""
-    if holder is None or holder.size < stream.end:
+    if holder is None or holder.size < stream.read_end:
         return None
-    end_window = holder.window(stream.end)
-    return holder if end_window is None or end_window == stream.end_window or not stream.end else None
+    end_window = holder.window(stream.read_end)
+    return holder if end_window is None or end_window == stream.end_window or not stream.read_end else None
 
 
 def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) -> _Match:
     """How far a file agrees with a stream, and at its own end with the file that holds it or with what is stored."""
-    reaches = facts.size >= stream.end
+    reaches = facts.size >= stream.read_end
     at_home = holder is None and stream.path == facts.path
     if at_home and not reaches:
         return _Match.DIFFERS  # It shrank in place: what was there is gone, this is a new generation.
-    if stream.id in facts.left and (not reaches or stream.end < HEAD_BYTES):
+    if stream.read_end < min(HEAD_BYTES, stream.end) and (TRUNCATED in stream.dropped or not stream.read_end):
+        return _Match.DIFFERS  # The rest of it was destroyed, and so little is left of it that anything begins so.
+    if stream.id in facts.left and (not reaches or stream.read_end < HEAD_BYTES):
         return _Match.DIFFERS  # The generation after the one that left; so short a beginning proves nothing.
     if not agrees(facts, stream):
         return _Match.DIFFERS
-    if holder is not None:
-        end = min(facts.size, holder.size)
-        differs = _differ(holder.window(end), facts.window(end))
-    else:
-        differs = not reaches and _differ(stored(stream, facts.size), facts.window(facts.size))
-    if differs:
+    end = facts.size if holder is None else min(facts.size, holder.size)
+    known = None if holder is None else holder.window(end)
+    if known is None and end < stream.end:      # also a compressed holder shows none
+        known = stored(stream, end)
+    if _differ(known, facts.window(end)):
         return _Match.DIFFERS  # Alike up to the last common window, but not to the end.
     return _Match.REACHES if reaches else _Match.SHORT
 
@@ -213,12 +214,12 @@ def agrees(facts: Facts, stream: Stream) -> bool:
     known = min(len(facts.head), len(stream.head))
     if facts.head[:known] != stream.head[:known]:
         return False
-    if facts.size >= stream.end and stream.end and facts.window(stream.end) != stream.end_window:
+    if facts.size >= stream.read_end and stream.read_end and facts.window(stream.read_end) != stream.end_window:
         return False
     return all(
         facts.window(offset) == digest
         for offset, digest in sorted(stream.windows.items())
-        if offset <= min(facts.size, stream.end)
+        if offset <= min(facts.size, stream.read_end)
     )
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from logagg.interfaces import Store
-from logagg.ledger import LOST
+from logagg.record import DELETED
 from logagg.source.follow import Follower, State
+from logagg.source.gone import GivesUp, Losses, give_up
 
 OBSERVE_S = 5.0
 FOUND_PER_ROUND_MAX = 200
@@ -24,6 +25,7 @@ class Observer:
     def __init__(self, app: str, host: str) -> None:
         self._app, self._host = app, host
         self._key = f"{app}@{host}"
+        self._losses = Losses(app, host)
         self.at_us: int | None = None
         self._paths = 0
         self._begun: tuple[int, list[tuple[Follower, int, int]]] | None = None
@@ -35,6 +37,10 @@ class Observer:
         """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for."""
         if self._begun is None:
             self._begun = (now_us, [(f, f.generation, f.size) for f in followers])
+
+    def listed(self, now_s: float, followers: Iterable[Follower]) -> None:
+        """To be called whenever the folders were listed."""
+        self._losses.rotations.listed(followers, now_s)
 
     def spoil(self) -> None:
         """Something of the source cannot be read now: nothing can be said."""
@@ -49,32 +55,46 @@ class Observer:
     def due(self, now_s: float) -> bool:
         return self._written_s is None or now_s - self._written_s >= OBSERVE_S
 
-    def write(self, store: Store, now_us: int, now_s: float, followers: Iterable[Follower], *,
+    def write(self, store: Store, commits: GivesUp, now_us: int, now_s: float, followers: Sequence[Follower], *,
               all_there: bool = True, final: bool = False) -> None:
-        """Write down what is new. `all_there`: no file is left out because it cannot be read now; `final`: nobody
-        will be there to read on.
+        """Write down what is new, and what is gone. `all_there`: no file is left out because it cannot be read now;
+        `final`: nobody will be there to read on.
 
         Raises StoreUnavailable: call again, nothing is forgotten.
         """
         moving_s = None if final else now_s - OBSERVE_S
         self._write_found(store, now_us, followers, moving_s, all_there=all_there)
+        self._losses.write(store, now_us, now_s, followers, all_there=all_there)
+        if all_there:
+            self._give_up(store, commits, now_us, followers)
         if self.at_us is not None and self.at_us != self._written_at_us:
             store.put_document("observation", self._key, None, {"at_us": self.at_us, "paths": self._paths})
             self._written_at_us = self.at_us
         self._written_s = now_s
 
-    def _write_found(self, store: Store, now_us: int, followers: Iterable[Follower], moving_s: float | None, *,
+    def _give_up(self, store: Store, commits: GivesUp, now_us: int, followers: Sequence[Follower]) -> None:
+        known = self._found or {}
+        for key in give_up(commits, known, now_us, followers):
+            store.put_document("found", key, None, {**known[key], "size": 0, "reason": "", "at_us": now_us})
+            del known[key]
+
+    def _write_found(self, store: Store, now_us: int, followers: Sequence[Follower], moving_s: float | None, *,
                      all_there: bool) -> None:
         """Documents "found": for a stream with bytes not committed its size; for other files why they are not read."""
-        followers = list(followers)
-        now = {key: value for follower in followers for key, value in _lost(follower)}
-        now |= {key: value for follower in followers if not _moves(follower, moving_s)
-                for key, value in found(follower)}
         if self._found is None:
             self._found = self._left_behind(store)
         known = self._found
-        for key in known.keys() - now.keys() if all_there else ():
-            now[key] = _not_found(known[key])
+        now = {key: value for follower in followers if not _moves(follower, moving_s)
+               for key, value in found(follower)}
+        for key, value in self._losses.noted(followers, known, store, now_us).items():
+            if key not in now or now[key]["size"] < value["size"]:      # else a copy has all that was lost
+                now[key] = value
+        held = {f.stream.id: f for f in followers if f.stream is not None}
+        for key in known.keys() - now.keys():
+            if key in held:
+                now[key] = {**known[key], "size": 0, "reason": ""} if held[key].settled else known[key]
+            elif all_there:
+                now[key] = _not_found(known[key], now_us)
         written = 0
         for key, value in sorted(now.items()):
             if known.get(key) == value or written == FOUND_PER_ROUND_MAX:
@@ -90,41 +110,36 @@ class Observer:
         """What an agent that was killed could not take back: a file may have been read, or have gone, since."""
         return {key: {name: part for name, part in value.items() if name != "at_us"}
                 for key, value in store.documents("found").items()
-                if value["size"] and value["reason"] != LOST
-                and (value.get("app"), value.get("host")) == (self._app, self._host)}
+                if value["size"] and (value.get("app"), value.get("host")) == (self._app, self._host)}
 
 
 def _moves(follower: Follower, since_s: float | None) -> bool:
     """Whether a file has grown since then, and little of it is not committed."""
     stream = follower.stream
     return (since_s is not None and stream is not None and stream.revision > 0 and follower.grew_s > since_s
-            and follower.size - stream.end <= MOVING_BYTES_MAX)
+            and follower.size - stream.read_end <= MOVING_BYTES_MAX)
 
 
 def _passed(follower: Follower, generation: int, size: int) -> bool:
     """Whether the first `size` bytes of a file are committed, or gone with what they were."""
     if follower.dropped or follower.settled or follower.generation != generation:
         return True
-    return follower.stream is not None and follower.stream.end >= size > 0
+    return follower.stream is not None and follower.stream.read_end >= size > 0
 
 
-def _not_found(value: dict[str, Any]) -> dict[str, Any]:
+def _not_found(value: dict[str, Any], now_us: int) -> dict[str, Any]:
     """What becomes of the document of a file that needs none now. Bytes of a stream that nobody has any more stay
-    noted; the ledger counts as lost those of them that are not committed, perhaps from a copy, meanwhile."""
-    return {**value, "size": 0, "reason": ""} if "copy_of" in value else {**value, "reason": LOST}
-
-
-def _lost(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
-    """The documents of streams whose last bytes were seen in this file before it was emptied."""
-    for stream, size in follower.lost.items():
-        yield stream, {**_value(follower), "size": size, "reason": LOST}
+    noted, until they turn up in a copy or are committed as gone."""
+    if "copy_of" in value:
+        return {**value, "size": 0, "reason": ""}
+    return {**value, "reason": DELETED, "since_us": now_us}
 
 
 def found(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
     """The key and value of the document that a file needs now, if any."""
     value, size = _value(follower), follower.size
     if follower.stream is not None and follower.stream.revision:
-        if size > follower.stream.end:
+        if size > follower.stream.read_end:
             yield follower.stream.id, {**value, "reason": ""}
     elif size and follower.state is not State.READING:
         reason = follower.reason or "unfinished_first_line"

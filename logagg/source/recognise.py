@@ -1,6 +1,7 @@
 """Finding out which stream a file is: the store's candidates, the files that hold them, and the decision."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from logagg.interfaces import Store
 from logagg.raw import decompress
@@ -50,7 +51,10 @@ def recognise(
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
     committed yet, and while a compressed one is being looked through: call again.
     """
-    if follower.packed and _recall(follower, store, holders):
+    name_lost(follower, store)
+    if follower.packed and not follower.scanning and _recall(follower, store, holders):
+        return
+    if follower.file is None and not follower.reopen():
         return
     line = follower.first_line(now_s, final=final)
     if line is None:
@@ -73,33 +77,50 @@ def recognise(
     holders.add(follower)
 
 
-def remember(follower: Follower, store: Store) -> None:
-    """Note which stream a compressed file is once all of it is committed: a restart need not decompress it again.
+def name_lost(follower: Follower, store: Store) -> None:
+    """Find out whether streams that were lost here have been committed (an answer may have been lost, too); if not,
+    the next content takes their place, and their bytes are counted for the path."""
+    while follower.lost_unborn:
+        lost = follower.lost_unborn[-1]
+        if stored := store.streams(id=lost.stream.id):
+            follower.lost[lost.stream.id] = replace(lost, stream=stored[0])
+            follower.left |= {lost.stream.id}
+        else:
+            follower.lost_unnamed += lost.size
+        follower.lost_unborn.pop()
 
-    Document "packed"/<app>@<host>:<path>: what it looks like on disk, its content's size, and the stream's id.
+
+def remember(follower: Follower, store: Store) -> None:
+    """Note which stream a compressed file is once all of it is committed: nobody need unpack it again, whatever its
+    name is then.
+
+    Document "packed"/<app>@<host>:<fingerprint>: its content's size, and the stream's id.
     """
     stream = follower.stream.id if follower.stream is not None else follower.copy_of
     damaged = follower.file is not None and follower.file.damage()
     if not follower.packed or follower.remembered or not stream or not follower.settled or damaged:
         return
-    disk_bytes, mtime_ns = follower.signature or (0, 0)
-    value = {"disk_bytes": disk_bytes, "mtime_ns": mtime_ns, "size": follower.size, "stream": stream}
-    store.put_document("packed", follower.place, None, value)
+    store.put_document("packed", follower.print_key, None, {"size": follower.size, "stream": stream})
     follower.remembered = True
 
 
 def _recall(follower: Follower, store: Store, holders: Holders) -> bool:
-    """Whether the file is one that has been read wholly, and has not changed since."""
-    if follower.remembered or (found := store.document("packed", follower.place)) is None:
+    """Whether the file is one that has been read wholly; it is the stream, unless another file holds that or it is a
+    part of it only."""
+    follower.remembered = False
+    found = store.document("packed", follower.print_key)
+    streams = store.streams(id=found[1]["stream"]) if found else []
+    if found is None or not streams or streams[0].read_end < found[1]["size"]:
         return False
-    value = found[1]
-    streams = store.streams(id=value["stream"])
-    unchanged = follower.signature == (value["disk_bytes"], value["mtime_ns"])
-    if not unchanged or not streams or streams[0].end < value["size"]:
-        return False
-    follower.state, follower.copy_of, follower.reason = State.COPY, value["stream"], "copy"
-    follower.size, follower.remembered = value["size"], True
-    follower.judged = (follower.size, follower.copy_of in holders.by_id)
+    stream = streams[0]
+    follower.size, follower.remembered = found[1]["size"], True
+    held = stream.id in holders.by_id
+    if held or follower.size < stream.read_end:
+        follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"
+    else:
+        follower.begin(stream)
+        holders.add(follower)
+    follower.judged = (follower.size, held)
     return True
 
 
@@ -118,11 +139,12 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
-    facts = follower.facts(line, frozenset(stream.end for stream in candidates))
+    facts = follower.facts(line, frozenset(stream.read_end for stream in candidates))
     if facts is None:
         return
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
-    held = {other.stream.id: other.holder() for other in holding if other.reopen() and other.stream is not None}
+    held = {other.stream.id: other.holder() for other in holding
+            if (other.packed or other.reopen()) and other.stream is not None}
     source = follower.source
     follower.copy_of = ""
     match identify(facts, candidates, held, lambda stream, offset: stored_window(store, stream, offset)):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from logagg.clock import Clock
 from logagg.errors import SourceError
 from logagg.source.discover import FileSource, discover
-from logagg.source.files import FileKey, file_key, is_packed, open_log
+from logagg.source.files import FileKey, file_key, is_packed, is_whole, open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
 from logagg.source.notice import Notices
 
@@ -48,12 +48,15 @@ class Roster:
         self._at: dict[Place, Follower] = {}
         self._left: OrderedDict[Place, tuple[str, ...]] = OrderedDict()
         self._open_by_key: dict[tuple[FileSource, FileKey], Follower] = {}
+        self._listed = False
 
     def list(self) -> None:
         """Compare the names that are there with the open files."""
         now_s = self._clock.monotonic_s()
         self.failing.clear()
-        self._open_by_key = {(f.source, f.key): f for f in self.followers if f.key and f.file is not None}
+        self._open_by_key = {
+            (f.source, f.key): f for f in self.followers if f.key and (f.file is not None or f.packed)
+        }
         met: set[int] = set()
         places: set[object] = set()
         for source in self.sources:
@@ -69,6 +72,7 @@ class Roster:
                 follower.away_s = now_s
         self._drop_finished(now_s)
         self._notices.keep(places)
+        self._listed = True
 
     def fail(self, follower: Follower, error: SourceError) -> None:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
@@ -102,11 +106,11 @@ class Roster:
         if here is not None and _is_still(here, key, status):
             return here
         followed = self._open_by_key.get((source, key)) if key else None
-        if followed is not None and followed is not here and followed.file is not None:
+        if followed is not None and followed is not here and _is_of(followed, status):
             if not _is_at_its_path(followed):
                 self._move(followed, place)
             return followed  # Else it is a second name of the same file: a link.
-        if is_packed(path) and self._age_s(status) < PACKED_QUIET_S:
+        if is_packed(path) and self._age_s(status) < PACKED_QUIET_S and not is_whole(path):
             self.failing.add(source)  # Perhaps it is being written still: nothing is said of it until it is quiet.
             return None
         return self._follow(place, status, here, now_s)
@@ -140,6 +144,7 @@ class Roster:
             block_bytes=self._block_bytes,
         )
         follower.signature = (status.st_size, status.st_mtime_ns)
+        follower.fresh = self._listed and not self._notices.is_about(place)
         self.followers.append(follower)
         self._at[place] = follower
         if follower.key:
@@ -212,6 +217,13 @@ def _is_still(follower: Follower, key: FileKey | None, status: os.stat_result) -
     if follower.packed:
         return unchanged
     return key is not None or follower.is_at_its_path()
+
+
+def _is_of(follower: Follower, status: os.stat_result) -> bool:
+    """Whether a file with a follower's key is its file still: a closed one's may have been deleted, its key reused."""
+    if follower.packed:
+        return follower.signature == (status.st_size, status.st_mtime_ns)
+    return follower.file is not None
 
 
 def _is_at_its_path(follower: Follower) -> bool:

@@ -17,6 +17,7 @@ from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
 from logagg.ingest import Outcome, Segment
 from logagg.interfaces import Store
+from logagg.record import Stream
 from logagg.retry import Backoff
 from logagg.source.discover import FileSource, watched_folder
 from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
@@ -45,6 +46,8 @@ class Commits(Protocol):
     """What an agent needs of `Ingest`."""
 
     def commit(self, segments: Sequence[Segment]) -> list[Outcome]: ...
+
+    def give_up(self, stream: Stream, end: int, reason: str) -> Stream: ...
 
 
 class Agent:
@@ -192,7 +195,8 @@ class Agent:
                 self._listed_s = None       # It was idle and given back: the next listing opens it again.
                 continue
             due = every or told or not ((self._told and follower.told) or _is_idle(follower, now_s))
-            if due and follower.look(now_s) and self._told and not (told or listed):
+            away = now_s < self._retry_s        # nothing is read, so a look is all that tells what a file is
+            if due and follower.look(now_s, check=away) and self._told and not (told or listed):
                 self._unexplained.append(follower)
         return every
 
@@ -286,8 +290,10 @@ class Agent:
         return {(source.app, source.host) for source in self._roster.failing}
 
     def _begin_observations(self, now_us: int) -> None:
-        failing = self._failing()
+        failing, now_s = self._failing(), self._clock.monotonic_s()
         for key, followers in self._by_source().items():
+            if self._listed_s == self._stepped_s:
+                self._observers[key].listed(now_s, followers)
             if key not in failing:
                 self._observers[key].begin(now_us, followers)
 
@@ -300,10 +306,12 @@ class Agent:
             observer.check()
             if final or observer.due(now_s):
                 followers = followers or self._by_source()
-                observer.write(self._store, self._clock.now_us(), now_s, followers[key],
+                observer.write(self._store, self._ingest, self._clock.now_us(), now_s, followers[key],
                                all_there=key not in failing, final=final)
                 for follower in followers[key]:
                     remember(follower, self._store)
+                    if follower.remembered and follower.file is not None:
+                        follower.park()
 
 
 def _is_idle(follower: Follower, now_s: float) -> bool:
@@ -312,9 +320,9 @@ def _is_idle(follower: Follower, now_s: float) -> bool:
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:
     """Whether it is to be found out (again) what a file is."""
-    if follower.state is State.READING or follower.file is None or follower.dropped:
+    if follower.state is State.READING or follower.dropped or (follower.file is None and not follower.remembered):
         return False
-    if follower.size == 0 and follower.file.size() == 0:
+    if follower.file is not None and follower.size == 0 and follower.file.size() == 0:
         return False
     if follower.state is State.UNKNOWN or follower.judged is None:
         return True

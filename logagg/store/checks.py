@@ -6,6 +6,7 @@ compare revisions for that before they come here.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 from logagg.errors import StoreError
 from logagg.interfaces import Committed
@@ -15,7 +16,19 @@ from logagg.store.codec import printable
 EXPIRING_STEPS = ("minute", "quarter", "hour")
 
 
-def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
+class Position(Protocol):
+    """What of a stored stream tells whether it may be committed."""
+
+    @property
+    def revision(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def resume(self) -> int: ...
+
+
+def decide_commits(stored: Mapping[str, Position],
+                   commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
     """Which streams of a group may be committed, given the stored ones by id; raises for what is wrong in itself.
 
     A stream that is given twice is "moved" the second time: the first has raised its revision.
@@ -33,7 +46,7 @@ def decide_commits(stored: Mapping[str, Stream], commits: Sequence[tuple[Stream,
     return answers
 
 
-def check_commit(stored: Stream | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
+def check_commit(stored: Position | None, stream: Stream, chunks: Sequence[Chunk]) -> None:
     """The chunks lead from the stored `resume` to the new `end` without a gap; the new state agrees with them."""
     resume, end = (stored.resume, stored.end) if stored else (0, 0)
     where = f"stream {printable(stream.id)}"
@@ -75,7 +88,7 @@ def check_chunks(stream: str, chunks: Sequence[Chunk]) -> None:
 
 
 def _check_parts(where: str, chunk: Chunk) -> None:
-    offsets = set()
+    offsets = set[int]()
     for event in chunk.events:
         if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end:
             raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")

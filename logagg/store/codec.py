@@ -50,6 +50,8 @@ def from_column(value: str | bytes | None) -> str | None:
 
 def to_json(value: Any) -> str:
     """Compact JSON that UTF-8 can carry; lone surrogates and NUL become \\u escapes and come back equal."""
+    if value == {}:
+        return "{}"                 # most carries, and what was dropped
     text = _encode(value)
     return text if encodable(text) else _encode_ascii(value)
 
@@ -61,12 +63,18 @@ def counts_to_list(counts: Counts) -> list[int]:
     return [counts.records, counts.events, counts.rejects, counts.rejected_bytes]
 
 
+def counts_to_json(counts: Counts) -> str:
+    return f"[{counts.records},{counts.events},{counts.rejects},{counts.rejected_bytes}]"
+
+
 def counts_from_list(values: Iterable[int]) -> Counts:
     return Counts(*values)
 
 
 def printable(text: str) -> str:
     """The text for an error message: one line, no control characters, not too long."""
+    if len(text) <= 200 and text.isprintable():
+        return text
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:200])
     return shown + ("…" if len(text) > 200 else "")
 

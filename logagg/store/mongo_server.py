@@ -83,7 +83,8 @@ class MongoServer:
                 warnings.simplefilter("error", UserWarning)     # a misspelt option is a mistake, not a remark
                 self._client: MongoClient[Document] = MongoClient(url, **options)
         except UserWarning as problem:
-            raise StoreError(f"store {self.where}: an option of this URL is wrong: {printable(str(problem))}") from None
+            said = str(problem).partition(" Refer to ")[0]              # … a docstring, which says nothing to a user
+            raise StoreError(f"store {self.where}: an option of this URL is wrong: {printable(said)}") from None
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as problem:
             detail = "" if "@" in url else f" ({problem})"       # the driver's words may repeat a password
             raise StoreError(f"store {self.where}: not a MongoDB URL{detail}; expected mongodb://host:port/database,"

@@ -8,7 +8,6 @@ not work over network file systems.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -17,9 +16,9 @@ from logagg.interfaces import Committed
 from logagg.record import Bucket, BucketKey, Chunk, Counts, Event, Mark, Partial, Stream
 from logagg.store import sqlite_read as read
 from logagg.store.checks import check_replace, check_steps, counts_change, decide_commits, dirty_minutes
-from logagg.store.codec import counts_to_list, from_column, from_json, to_column, to_json
-from logagg.store.sqlite_events import INSERT as INSERT_EVENT
-from logagg.store.sqlite_events import Row, event_rows
+from logagg.store.codec import counts_to_json, from_column, from_json, to_column, to_json
+from logagg.store.sqlite_commit import Rows, stored_of
+from logagg.store.sqlite_events import event_rows
 from logagg.store.sqlite_file import SqliteFile
 
 CHUNKS_PER_EXPIRY = 200             # with up to 4 MiB each
@@ -49,13 +48,13 @@ class SqliteStore:
         now_us = self._clock.now_us()
         prepared = [[event_rows(chunk.events, now_us) for chunk in chunks] for _, chunks in commits]
         with self._file.writing() as db:
-            found = {stream.id: _stored_stream(db, stream.id) for stream, _ in commits}
-            stored = {id: present for id, (_, present) in found.items() if present is not None}
-            answers = decide_commits(stored, commits)
-            for (stream, chunks), rows, answer in zip(commits, prepared, answers, strict=True):
+            found = {stream.id: stored_of(db, stream.id) for stream, _ in commits}
+            answers = decide_commits({id: stored for id, stored in found.items() if stored}, commits)
+            rows = Rows(db, now_us)
+            for (stream, chunks), events, answer in zip(commits, prepared, answers, strict=True):
                 if answer == "committed":
-                    no = _write_stream(db, found[stream.id][0], stream)
-                    _write_new_chunks(db, no, stored.get(stream.id), chunks, rows, now_us)
+                    rows.add(found[stream.id], stream, chunks, events)
+            rows.write()
         return answers
 
     def replace(self, stream: str, start: int, end: int, revisions: Mapping[int, int],
@@ -72,12 +71,14 @@ class SqliteStore:
             check_replace(stream, start, end, old, chunks)
             dirty = [minute for chunk in old for minute in _delete_chunk(db, no, chunk)]
             revision = max(revisions.values()) + 1
+            new = Rows(db, now_us)
             for i, (chunk, events) in enumerate(zip(chunks, prepared, strict=True)):
-                _insert_chunk(db, no, replace(chunk, revision=revision), events, () if i else dirty, now_us)
+                new.append(no, chunk, events, revision, () if i else dirty)
+            new.write()
             change = counts_change(old, chunks)
             if change != Counts():                     # the ledger follows; a tailer's own state has moved then
                 db.execute("UPDATE streams SET counts = ?, revision = revision + 1 WHERE no = ?",
-                           (to_json(counts_to_list(stored.counts + change)), no))
+                           (counts_to_json(stored.counts + change), no))
             return True
 
     def chunks(self, *, stream: str | None = None, from_us: int | None = None, to_us: int | None = None,
@@ -169,56 +170,6 @@ class SqliteStore:
 def _stored_stream(db: sqlite3.Connection, id: str) -> tuple[int | None, Stream | None]:
     row = db.execute(f"SELECT {read.STREAM_COLUMNS}, no FROM streams WHERE id = ?", (to_column(id),)).fetchone()
     return (row[-1], read.stream_of(row)) if row else (None, None)
-
-
-def _write_stream(db: sqlite3.Connection, no: int | None, stream: Stream) -> int:
-    """Write the state at the next revision; the answer is the stream's number."""
-    values = (to_column(stream.id), to_column(stream.host), to_column(stream.app), to_column(stream.path),
-              to_column(stream.first_line), stream.n, stream.revision + 1, stream.end, stream.resume,
-              to_json(stream.carry), stream.head, to_json(dict(stream.windows)), to_column(stream.end_window),
-              to_json(counts_to_list(stream.counts)), to_json(counts_to_list(stream.open_counts)),
-              to_json(dict(stream.dropped)), stream.last_ts_us)
-    marks = ",".join("?" * len(values))
-    if no is None:
-        inserted = db.execute(f"INSERT INTO streams ({read.STREAM_COLUMNS}) VALUES ({marks})", values).lastrowid
-        assert inserted is not None
-        return inserted
-    db.execute(f"UPDATE streams SET ({read.STREAM_COLUMNS}) = ({marks}) WHERE no = ?", (*values, no))
-    return no
-
-
-def _write_new_chunks(db: sqlite3.Connection, no: int, stored: Stream | None, chunks: Sequence[Chunk],
-                      prepared: Sequence[list[Row]], now_us: int) -> None:
-    """Append the chunks; the open one that they replace goes first and leaves its dirty minutes to the first."""
-    dirty: Iterable[int] = ()
-    revision = 1
-    if chunks and stored and stored.resume < stored.end:
-        row = db.execute(f"SELECT {read.CHUNK_COLUMNS} FROM chunks WHERE stream = ? AND start = ?",
-                         (no, stored.resume)).fetchone()
-        old = read.chunk_of(stored.id, row)
-        revision = old.revision + 1
-        dirty = _delete_chunk(db, no, old)
-    for chunk, events in zip(chunks, prepared, strict=True):
-        _insert_chunk(db, no, replace(chunk, revision=revision), events, dirty, now_us)
-        dirty, revision = (), 1
-
-
-def _insert_chunk(db: sqlite3.Connection, no: int, chunk: Chunk, events: list[Row], dirty: Iterable[int],
-                  now_us: int) -> None:
-    age_us = now_us if chunk.ts_to_us is None else chunk.ts_to_us
-    inserted = db.execute('INSERT INTO chunks (stream, start, "end", revision, open, gone, ts_from_us, ts_to_us,'
-                          " age_us, counts, carry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                          (no, chunk.start, chunk.end, chunk.revision, chunk.open, to_column(chunk.gone),
-                           chunk.ts_from_us, chunk.ts_to_us, age_us, to_json(counts_to_list(chunk.counts)),
-                           to_json(chunk.carry)))
-    if chunk.raw:
-        db.execute("INSERT INTO raw VALUES (?, ?)", (inserted.lastrowid, chunk.raw))
-    db.executemany(INSERT_EVENT, ((no, *row) for row in events))
-    db.executemany("INSERT INTO partials VALUES (?, ?, ?, ?)",
-                   ((no, chunk.start, partial.minute, partial.data) for partial in chunk.partials))
-    minutes = dirty_minutes(dirty, (partial.minute for partial in chunk.partials))
-    db.execute("INSERT INTO marks (stream, start, revision, dirty) VALUES (?, ?, ?, ?)",
-               (no, chunk.start, chunk.revision, to_json(minutes)))
 
 
 def _delete_chunk(db: sqlite3.Connection, no: int, chunk: Chunk) -> list[int]:

@@ -130,6 +130,18 @@ class TestCommit:
         before.pop("streams")
         assert now == before
 
+    def test_a_gap_that_is_filled_later(self, store: Store) -> None:
+        """An open chunk without bytes gives way to what is found of it, and to a shorter gap behind that."""
+        gap = chunk("s1", 100, 500, offsets=[], ts_us=None, raw=b"", gone="deleted", open=True, counts=Counts())
+        state = commit(store, stream(), chunk("s1", 0, 100), gap)
+        assert (state.end, state.read_end) == (500, 100)
+        state = commit(store, state, chunk("s1", 100, 300), replace(gap, start=300))
+        assert [(each.start, each.end, each.gone) for each in store.chunks()] == [
+            (0, 100, None), (100, 300, None), (300, 500, "deleted")]
+        assert (state.end, state.read_end) == (500, 300)
+        assert commit(store, state, chunk("s1", 300, 600)).read_end == 600
+        assert_whole(store)
+
     def test_a_range_that_is_gone(self, store: Store) -> None:
         """A chunk without bytes keeps its reason."""
         part = chunk("s1", 0, 500, offsets=[], ts_us=None, raw=b"", gone="truncated")

@@ -73,7 +73,10 @@ def test_what_was_lost_is_said(tmp_path: Path, caplog) -> None:  # type: ignore[
     bench.write("a.log", "6\n")
     bench.settle(20)
     row, _ = ledger(bench.store, 0)["streams"]  # type: ignore[arg-type]
-    assert (row["found"], row["committed"], row["pending"], row["dropped"]) == (10, 4, 0, {"lost": 6})
+    assert (row["found"], row["committed"], row["pending"], row["dropped"]) == (10, 4, 6, {})
+    bench.settle(60)
+    row, _ = ledger(bench.store, 0)["streams"]  # type: ignore[arg-type]
+    assert (row["found"], row["committed"], row["pending"], row["dropped"]) == (10, 4, 0, {"truncated": 6})
 
 
 def test_what_a_copy_still_has_is_not_lost(tmp_path: Path) -> None:
@@ -88,8 +91,8 @@ def test_what_a_copy_still_has_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"")
     bench.settle()
     bench.store.down = False
-    bench.settle(20)
-    assert ledger(bench.store, 0)["totals"]["dropped"] == {"lost": len(lines("late", 50))}  # type: ignore[arg-type]
+    bench.settle(80)
+    assert ledger(bench.store, 0)["totals"]["dropped"] == {"truncated": len(lines("late", 50))}  # type: ignore[arg-type]
     (tmp_path / "a.log.1").write_bytes(copy)
     bench.settle(8)
     assert bench.contents() == [copy.decode()]

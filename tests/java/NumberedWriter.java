@@ -1,26 +1,70 @@
-import org.apache.logging.log4j.Level;
-import org.apache.logging.log4j.LogManager;
-import org.apache.logging.log4j.Logger;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
- * Writes COUNT numbered records through whatever configuration -Dlog4j2.configurationFile names.
- * Every 1000th record has a stack trace of several lines. With PAUSE_EVERY > 0 it rests a moment after so many records.
+ * NumberedWriter LIBRARY FIRST COUNT PER_SECOND LOGGER…: writes the records FIRST to FIRST + COUNT - 1 to each logger
+ * through log4j2, log4j1 or logback, as the configuration says that the library's own system property names.
+ * PER_SECOND of each number and logger, 0: as fast as it can. Every 1000th record has a stack trace of several lines.
  */
 public class NumberedWriter {
+    interface Log {
+        void write(String message, Throwable thrown);
+    }
+
+    static Log open(String library, String logger) {
+        if (library.equals("log4j2")) {
+            var log = org.apache.logging.log4j.LogManager.getLogger(logger);
+            return (message, thrown) -> {
+                if (thrown == null) log.info(message); else log.error(message, thrown);
+            };
+        }
+        if (library.equals("log4j1")) {
+            var log = org.apache.log4j.Logger.getLogger(logger);
+            return (message, thrown) -> {
+                if (thrown == null) log.info(message); else log.error(message, thrown);
+            };
+        }
+        var log = org.slf4j.LoggerFactory.getLogger(logger);
+        return (message, thrown) -> {
+            if (thrown == null) log.info(message); else log.error(message, thrown);
+        };
+    }
+
+    /** Returns once compression in the background is done. */
+    static void shutDown(String library) {
+        if (library.equals("log4j2")) {
+            org.apache.logging.log4j.LogManager.shutdown();
+        } else if (library.equals("log4j1")) {
+            org.apache.log4j.LogManager.shutdown();
+        } else {
+            ((ch.qos.logback.classic.LoggerContext) org.slf4j.LoggerFactory.getILoggerFactory()).stop();
+        }
+    }
+
     public static void main(String[] args) throws Exception {
-        int count = Integer.parseInt(args[0]);
-        int pauseEvery = args.length > 1 ? Integer.parseInt(args[1]) : 0;
-        Logger logger = LogManager.getLogger("com.acme.Numbered");
-        for (int i = 0; i < count; i++) {
-            if (i % 1000 == 999) {
-                logger.error("record {} with a trace", i, new IllegalStateException("number " + i));
-            } else {
-                logger.info("record {} and some text that makes it as long as lines usually are", i);
+        String library = args[0];
+        int first = Integer.parseInt(args[1]);
+        int count = Integer.parseInt(args[2]);
+        int perSecond = Integer.parseInt(args[3]);
+        List<Log> logs = new ArrayList<>();
+        for (int i = 4; i < args.length; i++) {
+            logs.add(open(library, args[i]));
+        }
+        long begun = System.nanoTime();
+        for (int i = first; i < first + count; i++) {
+            boolean traced = i % 1000 == 999;
+            String message = traced ? "record " + i + " with a trace"
+                : "record " + i + " and some text that makes it as long as lines usually are";
+            for (Log log : logs) {
+                log.write(message, traced ? new IllegalStateException("number " + i) : null);
             }
-            if (pauseEvery > 0 && i % pauseEvery == pauseEvery - 1) {
-                Thread.sleep(20);
+            if (perSecond > 0 && i % 10 == 9) {
+                long aheadNs = (i + 1 - first) * 1_000_000_000L / perSecond - (System.nanoTime() - begun);
+                if (aheadNs > 1_000_000) {
+                    Thread.sleep(aheadNs / 1_000_000);
+                }
             }
         }
-        LogManager.shutdown();
+        shutDown(library);
     }
 }

@@ -113,6 +113,9 @@ def test_stored_bytes_tell_a_generation_from_a_copy() -> None:
     assert isinstance(identify(copy, [stream_of(A)], {}, stored), Copy)
     assert identify(other, [stream_of(A)], {}, stored) == New(1)
     assert isinstance(identify(other, [stream_of(A)], {}), Copy)
+    compressed = {stream_of(A).id: Holder(len(A), lambda end: None)}     # a holder that shows no windows
+    assert isinstance(identify(copy, [stream_of(A)], compressed, stored), Copy)
+    assert identify(other, [stream_of(A)], compressed, stored) == New(1)
 
 
 @pytest.mark.parametrize(("head", "line"), [

@@ -367,3 +367,41 @@ def test_bytes_before_a_segment_may_be_under_way(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ingest_module, "wait", telling)
     assert read(server) == read(plain)
     assert waited.is_set()
+
+
+def bounds(store: MemoryStore) -> list[tuple[int, int, bool, str | None]]:
+    return [(chunk.start, chunk.end, chunk.open, chunk.gone) for chunk in store.chunks()]
+
+
+def test_what_is_gone_is_a_chunk_without_bytes(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """The open record before it is closed as it is, the stream ends behind the gap, and the ledger adds up."""
+    data = line(0) + line(1)
+    known = offer(ingest, stream, 0, data, flush=True).stream
+    after = ingest.give_up(known, 500, "truncated")
+    assert bounds(store) == [(0, len(data), False, None), (len(data), 500, True, "truncated")]
+    assert (after.end, after.resume, after.read_end) == (500, len(data), len(data))
+    assert after.dropped == {"truncated": 500 - len(data)} and after.counts.records == 2
+    assert after == store.streams()[0] and messages(store) == ["message 0", "message 1"]
+    assert ingest.give_up(known, 400, "deleted") == after, "what is known to be gone is gone only once"
+    assert ingest.give_up(known, 600, "deleted").dropped == {"deleted": 600 - len(data)}
+
+
+@pytest.mark.parametrize("kept", [3, 7, 10])
+def test_what_was_gone_and_turns_up_takes_its_place(
+    store: MemoryStore, ingest: Ingest, stream: Stream, kept: int
+) -> None:
+    """A copy found later fills the gap, or its beginning; reading goes on behind it as if nothing had been."""
+    whole = b"".join(map(line, range(10)))
+    offer(ingest, stream, 0, line(0) + line(1), flush=True)
+    known = ingest.give_up(stream, len(whole), "deleted")
+    found = b"".join(map(line, range(kept)))
+    known = offer(ingest, known, 0, found, flush=True).stream
+    read = kept if kept == 10 else kept - 1     # a record at the end of what was found may be longer
+    assert known.read_end == sum(len(line(i)) for i in range(read))
+    assert known.dropped == ({} if kept == 10 else {"deleted": len(whole) - known.read_end})
+    assert known.end == len(whole)
+    more = whole + line(10) + line(11)
+    known = offer(ingest, known, 0, more, flush=True).stream
+    assert messages(store) == [f"message {i}" for i in range(12)]
+    assert (known.end, known.read_end, known.dropped) == (len(more), len(more), {})
+    assert b"".join(decompress(chunk.raw) for chunk in store.chunks()) == more

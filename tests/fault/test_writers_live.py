@@ -1,0 +1,132 @@
+"""Real Log4j 2, Log4j 1.2 and Logback write and rotate while `logagg run` follows: every record once, with kills too.
+
+Their old files are compressed, renamed at each rollover and deleted, and the applications start anew on the way.
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logagg.store import open_store
+from tests.mongod import database_url
+from tests.service import Service
+from tests.waiting import until
+from tests.writers import Load, Writers, check_each_once, committed_records, numbered_writer, source_tables
+
+__all__ = ["numbered_writer"]
+
+RECORDS = 200_000
+ONE_POLICY = {"log4j2": ("plain",)}
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/logagg.db"
+    return database_url(request.getfixturevalue("mongod_url"), f"live_{abs(hash(tmp_path))}")
+
+
+def a_seed() -> random.Random:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def configuration(folder: Path, store_url: str, sources: str) -> Path:
+    config = folder / "logagg.toml"
+    config.write_text(f'[store]\nurl = "{store_url}"\n\n{sources}')
+    return config
+
+
+def kept_numbers(store_url: str) -> Iterator[int]:
+    """The numbers of the records in the order of the store, with keep = "all"; each is looked at."""
+    store = open_store(store_url, read_only=True)
+    try:
+        for event in store.events():
+            match = re.match(r"record (\d+) ", event.body.get("message", ""))
+            assert match, f"a record that nobody wrote: {event}"
+            if int(match[1]) % 1000 == 999:
+                assert event.body["exception"].startswith("java.lang.IllegalStateException: number " + match[1])
+            yield int(match[1])
+    finally:
+        store.close()
+
+
+def check_kept(store_url: str, count: int) -> None:
+    found = Counter(kept_numbers(store_url))
+    repeated = [n for n, times in found.items() if times > 1]
+    lost = sorted(set(range(count)) - found.keys())
+    assert not repeated, f"{len(repeated)} repeated, the first {repeated[:5]}"
+    assert not lost, f"{len(lost)} lost, the first {lost[:5]}"
+
+
+def kill_now_and_then(service: Service, writers: Writers, store_url: str, kills: int, records: int,
+                      chance: random.Random) -> None:
+    """Kill the service at random moments of its work, `kills` times while some `records` are written; every other time
+    it stays away until files have been rolled over."""
+    for kill in range(kills):
+        more = committed_records(store_url) + chance.randrange(1, 2 * records // (kills + 1))
+        until(lambda more=more: service.holds(committed_records(store_url) >= more) or not writers.writing(),
+              f"work, kill {kill}", 120)
+        service.kill()
+        files = writers.files() + chance.randrange(4) * len(writers.names) // 2 * (kill % 2 == 0)
+        until(lambda files=files: writers.files() >= files or not writers.writing(), "rollovers", 120)
+        service.start()
+
+
+def finish(service: Service, writers: Writers, store_url: str, records: int) -> None:
+    """Wait until all is written and committed."""
+    writers.finish()
+    until(lambda: service.holds(committed_records(store_url) >= records), f"all {records} records committed", 120)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("kills", [0, 10])
+def test_followed_at_full_speed(numbered_writer: str, store_url: str, tmp_path: Path, kills: int) -> None:
+    """200,000 records through some 24 rotations arrive exactly once, whole, also where the service is killed ten times
+    at random moments of its work; SIGTERM ends it with status 0."""
+    chance = a_seed()
+    load = Load(size_kb=1024, keep=1000, per_second=25_000 if kills else 0)
+    sources = source_tables(tmp_path, ONE_POLICY).rstrip() + '\nkeep = "all"\n'
+    config = configuration(tmp_path, store_url, sources)
+    with Service(config) as service, Writers(numbered_writer, tmp_path, load, ONE_POLICY) as writers:
+        writers.start(0, RECORDS)
+        kill_now_and_then(service, writers, store_url, kills, RECORDS, chance)
+        finish(service, writers, store_url, RECORDS)
+        assert service.stop() == 0, service.messages()
+    check_kept(store_url, RECORDS)
+
+
+def follow_all_policies(class_path: str, folder: Path, store_url: str, load: Load, count: int, kills: int) -> None:
+    """Let all policies write `count` records, one half after a new start of the applications, and kill the service
+    in each half: then each record is there once."""
+    chance = a_seed()
+    config = configuration(folder, store_url, source_tables(folder))
+    with Service(config) as service, Writers(class_path, folder, load) as writers:
+        names = writers.names
+        for first in (0, count // 2):
+            writers.start(first, count // 2)
+            kill_now_and_then(service, writers, store_url, kills, len(names) * count // 2, chance)
+            finish(service, writers, store_url, len(names) * (first + count // 2))
+        assert service.stop() == 0, service.messages()
+    check_each_once(store_url, names, count)
+
+
+@pytest.mark.service
+def test_all_policies(numbered_writer: str, tmp_path: Path) -> None:
+    """Whatever the rolling policy, each record arrives once: index shift both ways, dates, direct writing, new folders,
+    .gz .zip .bz2 .xz, temporary files, deletion, files begun anew, buffers, with two kills and a new start between."""
+    store_url = f"sqlite:///{tmp_path}/logagg.db"
+    follow_all_policies(numbered_writer, tmp_path, store_url, Load(size_kb=40, keep=14, per_second=300), 6000, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.service
+@pytest.mark.timeout(600)
+def test_all_policies_for_long(numbered_writer: str, store_url: str, tmp_path: Path) -> None:
+    """The same with files of 1 MB over more than a minute and ten kills."""
+    follow_all_policies(numbered_writer, tmp_path, store_url, Load(size_kb=1024, keep=20, per_second=2000), 140_000, 5)
