@@ -357,9 +357,13 @@ class Follower:
         return file.read_at(low, size)
 
     def _still(self, stream: Stream, data: bytes, low: int) -> bool:
-        """Whether `data`, read from offset `low`, has the stream's last bytes where they belong."""
+        """Whether `data`, read from offset `low`, has the stream's last bytes where they belong; of a stream of which
+        nothing is committed yet, the first line by which it was named."""
+        if not stream.read_end:
+            line = first_line(data[:HEAD_BYTES])
+            return not stream.first_line or (line is not None and line_text(line) == stream.first_line)
         known = data[: stream.read_end - low][-WINDOW_BYTES:]
-        return low + len(data) >= stream.read_end and (not stream.read_end or window_hash(known) == stream.end_window)
+        return low + len(data) >= stream.read_end and window_hash(known) == stream.end_window
 
     def committed(self, reading: Reading, outcome: Outcome) -> None:
         """Take over what the store has now: it may also be what another agent committed meanwhile."""

@@ -227,8 +227,9 @@ def give_up(commits: GivesUp, known: Mapping[str, Value], now_us: int, followers
 
     Nothing is decided while a file is not identified, and for a stream of which a file has more to be read.
     """
+    # Noted in the future: the clock was put back meanwhile.
     due = [key for key, value in known.items()
-           if value["reason"] in GONE and now_us - value["since_us"] >= GONE_AFTER_S * 1e6]
+           if value["reason"] in GONE and not 0 <= now_us - value["since_us"] < GONE_AFTER_S * 1e6]
     if not due or any(map(_is_unknown, followers)):
         return []
     unread = {f.stream.id for f in followers if f.stream is not None and not f.settled}

@@ -5,24 +5,25 @@ destroyed; records, counts and rollups are what reading each stream's bytes at o
 and the ledger adds up.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from logagg.ingest import Ingest, Segment
 from logagg.interfaces import Store
-from logagg.ledger import ledger
+from logagg.ledger import GONE, ledger
 from logagg.raw import decompress
 from logagg.record import Chunk, Counts, Stream
 from logagg.rollup.fold import Folder
 from logagg.rollup.partial import merge_partials
+from logagg.source.gone import log_name
 from logagg.source.identity import HEAD_BYTES
 from logagg.store.memory import MemoryStore
 from tests.chaos.world import METRICS, World, pipelines
-from tests.chaos.written import Generation
+from tests.chaos.written import Generation, Log
 from tests.rollups import snapshot
 
 
@@ -83,11 +84,17 @@ def _content_problems(world: World, found: list[Stored]) -> Iterator[str]:
     for generation in world.written.generations:
         size = len(stored[generation].content) if generation in stored else 0
         least = len(generation.text) if generation.floor is None else generation.floor
-        if size < least:
+        if size < least and not _begins_another(world, generation):
             yield (f"{generation.log.path.name}: {least - size} bytes are lost: of {_shape(generation.text)}"
                    f" {size} bytes are stored")
         if generation in stored and size + stored[generation].gone > len(generation.text):
             yield f"{generation.log.path.name}: more is said to be gone of {_shape(generation.text)} than there was"
+
+
+def _begins_another(world: World, generation: Generation) -> bool:
+    """Whether it holds nothing of its own: then it cannot be told from a copy of another one's beginning."""
+    return any(other is not generation and other.log.app == generation.log.app and other.text.startswith(
+        generation.text) for other in world.written.generations)
 
 
 def match(world: World, found: list[Stored]) -> Mapping[str, Generation]:
@@ -147,15 +154,45 @@ def _difference(left: Any, right: Any) -> str:
 
 def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
     """What was found is committed, pending or dropped, and nothing is pending but short copies, of which nobody can
-    tell whether they are copies; what was seen and destroyed is counted."""
-    rows = ledger(world.store.store, world.clock.now_us())["streams"]
-    for row in rows:
+    tell whether they are copies; what was seen and destroyed is counted, and when more may have been destroyed."""
+    told = ledger(world.store.store, world.clock.now_us())
+    for row in told["streams"]:
         if row["found"] != row["committed"] + row["pending"] + sum(row["dropped"].values()):
             yield f"{row['path']}: the ledger does not add up: {row}"
-        generation = world.written.at.get(Path(row["path"]))
-        repeats = generation and generation.paths[Path(row["path"])] is not None and row["found"] < HEAD_BYTES
-        if row["pending"] and not (row["stream"] is None and repeats):
+        if row["pending"] and not (row["stream"] is None and row["found"] < HEAD_BYTES):
             yield f"{row['path']}: bytes are pending: {row}"
+    whose = match(world, found)
+    stored = {whose[one.stream.id]: len(one.content) for one in found}
+    for log in world.written.logs:
+        own = [generation for generation in world.written.generations if generation.log is log]
+        gone = [generation for generation in own if stored.get(generation, 0) < len(generation.text)]
+        least, most = (sum(max(0, size[generation] - stored.get(generation, 0)) for generation in gone)
+                       for size in (world.sure, world.seen))
+        counted = _counted(log, own, told["streams"], whose)
+        world.tally["destroyed"] += sum(len(g.text) - stored.get(g, 0) for g in gone)
+        world.tally["counted"] += counted
+        world.tally["logs counted exactly" if least == most else "logs counted within bounds"] += bool(most)
+        if not least <= counted <= most:
+            yield f"{log.path.name}: {counted} bytes are counted as destroyed, {least} to {most} had been seen"
+        for generation in gone:
+            missing = len(generation.text) - stored.get(generation, 0)
+            if world.sure[generation] < len(generation.text) and not _is_flagged(world, generation, told["unseen"]):
+                yield f"{log.path.name}: {missing} bytes of {_shape(generation.text)} went unseen, and no interval says so"
+
+
+def _counted(log: Log, own: list[Generation], rows: list[dict[str, Any]], whose: Mapping[str, Generation]) -> int:
+    """How many bytes of a log the ledger has as destroyed."""
+    return sum(size for row in rows for reason, size in row["dropped"].items() if reason in GONE
+               and (whose[row["stream"]] in own if row["stream"] else Path(row["path"]).name.startswith(log.path.name)))
+
+
+def _is_flagged(world: World, generation: Generation, unseen: list[dict[str, Any]]) -> bool:
+    """Whether an interval of the log holds the moment of the loss, whatever the clock was put back meanwhile."""
+    lost = datetime.fromtimestamp(generation.lost_us / 1e6, UTC)
+    slack = timedelta(microseconds=world.clock.behind_us + 1000)
+    return any(log_name(one["path"]) == log_name(str(generation.log.path))
+               and datetime.fromisoformat(one["from"]) - slack <= lost <= datetime.fromisoformat(one["to"]) + slack
+               for one in unseen)
 
 
 def _name(one: Stored) -> str:
@@ -164,8 +201,3 @@ def _name(one: Stored) -> str:
 
 def _shape(text: bytes | bytearray) -> str:
     return f"[{len(text)} bytes: {bytes(text[:20])!r} … {bytes(text[-20:])!r}]"
-
-
-def dropped(world: World) -> Counter[str]:
-    """The ledger's dropped bytes of streams, by reason."""
-    return Counter(ledger(world.store.store, world.clock.now_us())["totals"]["dropped"])

@@ -18,6 +18,7 @@ from logagg.record import Stream
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.source.discover import FileSource
+from logagg.source.follow import State
 from logagg.source.identity import HEAD_BYTES, WINDOW_BYTES, window_hash
 from logagg.source.tail import Agent
 from logagg.source.watch import NoWatcher, Watcher, open_watcher
@@ -53,7 +54,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
     ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
 }
-SETTLED_S = 80.0
+FIRST_S, SETTLED_S = 6.0, 80.0
 
 
 def pipelines(keep: str) -> Callable[[Stream], Pipeline]:
@@ -86,6 +87,7 @@ class World:
     def __init__(self, folder: Path, place: Place, schedule: Schedule) -> None:
         self.options = schedule.options
         self.counts: Counter[str] = Counter()
+        self.tally: Counter[str] = Counter()        #: bytes, as the verdict has counted them
         self.clock = Clock(NOW_US)
         self.place = place
         place.clear()
@@ -94,7 +96,9 @@ class World:
         self.folder = folder
         self.written = Written(folder, self.clock, self.rng)
         self.sources = [FileSource("zero", HOST, (f"{folder}/zero/*",)), FileSource("one", HOST, (f"{folder}/one/**",))]
-        self.known: dict[Generation, int] = {}      #: how much of each has been seen by an agent that lives
+        self.seen: Counter[Generation] = Counter()      #: how much of each any agent has seen
+        self.sure: Counter[Generation] = Counter()      #: how much of each is known still, now that who saw it is gone
+        self.sights: dict[Agent, Counter[Generation]] = {}      #: how much an agent has seen of what it can tell apart
         self.agents: list[Agent] = []
         self.watchers: list[LossyWatcher] = []
         self.start_agent()
@@ -107,6 +111,7 @@ class World:
 
     def run(self, schedule: Schedule) -> None:
         """Do all actions, then mend everything and let the agents read what there is."""
+        self.settle(FIRST_S)
         for action in schedule.actions:
             self.act(action)
         self.mend()
@@ -148,14 +153,19 @@ class World:
 
     # --- what is stored, and what has been destroyed ----------------------------------------------------------------
 
-    def stored(self, generation: Generation) -> int:
-        """How much of a generation is certainly stored: nothing as long as it may be the beginning of another one."""
-        text, ends = generation.text, [0]
+    def streams_of(self, generation: Generation) -> list[Stream]:
+        """The stream in which a generation is stored; none as long as it may be the beginning of another one."""
+        text, found = generation.text, []
         for stream in self.store.store.streams(app=generation.log.app):
-            if generation.unique <= stream.end <= len(text) and text.startswith(stream.head):
-                window = bytes(text[max(0, stream.end - WINDOW_BYTES) : stream.end])
-                ends.append(stream.end if window_hash(window) == stream.end_window else 0)
-        return max(ends)
+            end = stream.read_end
+            if generation.unique <= end <= len(text) and text.startswith(stream.head):
+                if window_hash(bytes(text[max(0, end - WINDOW_BYTES) : end])) == stream.end_window:
+                    found.append(stream)
+        return found
+
+    def stored(self, generation: Generation) -> int:
+        """How much of a generation is certainly stored."""
+        return max((stream.read_end for stream in self.streams_of(generation)), default=0)
 
     def is_stored(self, generation: Generation) -> bool:
         return self.stored(generation) == len(generation.text)
@@ -167,12 +177,16 @@ class World:
     def lost(self, generation: Generation) -> None:
         """Something of a generation may be gone: then as much of it must be stored as is, or can still be read.
 
-        An agent that has the file open reads it to its end. Less than 1 KiB of a copy need not be recognised.
+        An agent that has the file open reads it to its end. A part of less than 1 KiB, or that other generations begin
+        with too, need not be recognised.
         """
         readable = generation.readable
         if readable >= len(generation.text) or (generation.key and self._is_open(generation.key)):
             return
-        generation.floor = max(self.stored(generation), readable if readable >= HEAD_BYTES else 0)
+        if not generation.lost_us or readable < generation.left:
+            generation.lost_us, generation.left = self.clock.now_us(), readable
+        told = readable >= max(HEAD_BYTES, generation.unique)
+        generation.floor = max(self.stored(generation), readable if told else 0)
 
     def _is_open(self, key: Key) -> bool:
         return any(follower.key == key and follower.file is not None
@@ -206,7 +220,10 @@ class World:
         for follower in agent._roster.followers:
             generation = self.written.by_key.get(follower.key) if follower.key else None
             if generation is not None:
-                self.known[generation] = max(self.known.get(generation, 0), follower.size)
+                sight = Counter({generation: follower.size})
+                self.seen |= sight
+                if follower.fresh or follower.state is not State.UNKNOWN:
+                    self.sights[agent] |= sight
         return wait_s
 
     def _end(self, agent: Agent, *, killed: bool) -> None:
@@ -214,12 +231,23 @@ class World:
             if not killed:
                 agent.stop()
         except Killed:
-            pass
+            killed = True
         at = self.agents.index(agent)
         del self.agents[at], self.watchers[at]
         agent.close()
+        sight = self.sights.pop(agent)
+        self.sure |= self._noted() if killed or self.store.down or self.store.full else sight
         for generation in self.written.generations:
             self.lost(generation)
+
+    def _noted(self) -> Counter[Generation]:
+        """What an agent that was killed has written down of what it had seen."""
+        noted = self.store.store.documents("found")
+        found: Counter[Generation] = Counter()
+        for generation in self.written.generations:
+            for stream in self.streams_of(generation):
+                found[generation] = max(stream.end, noted.get(stream.id, {}).get("size", 0))
+        return found
 
     def restart(self) -> None:
         self.counts["restart"] += 1
@@ -241,17 +269,19 @@ class World:
 
     def start_agent(self) -> None:
         if not self.agents:
-            agent, watcher = self.new_agent(self.store)
-            self.agents.append(agent)
-            self.watchers.append(watcher)
+            self._begin()
 
     def second_agent(self) -> None:
         """Fail-over: the next one begins before the first has ended."""
         if len(self.agents) == 1:
             self.counts["second_agent"] += 1
-            agent, watcher = self.new_agent(self.store)
-            self.agents.append(agent)
-            self.watchers.append(watcher)
+            self._begin()
+
+    def _begin(self) -> None:
+        agent, watcher = self.new_agent(self.store)
+        self.agents.append(agent)
+        self.watchers.append(watcher)
+        self.sights[agent] = Counter()
 
     def end_first_agent(self, killed: bool) -> None:
         if len(self.agents) == 2:
@@ -265,6 +295,9 @@ class World:
             self.counts["sigkill"] += 1
             self.store.store.close()
             run_victim(self, where, nth, rounds)
+            for generation in self.written.generations:
+                if generation.paths:
+                    self.seen[generation] = len(generation.text)    # perhaps, and written down
             self.store.store = self.place.open(self.clock)
         self.start_agent()
 

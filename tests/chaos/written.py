@@ -36,7 +36,7 @@ class Generation:
     """`paths` maps where it can be found to how much of it is there (None: all there is and will be). `key` is the
     file that it was written to, until that was emptied. `unique` is where its first own line ends: before that it may
     be like others. `floor`: so much must be stored, because it was, or could be read, when the rest was destroyed;
-    None: all."""
+    None: all. `lost_us`: when that was, and how much could be read then (`left`)."""
 
     log: "Log"
     text: bytearray = field(default_factory=bytearray)
@@ -44,6 +44,8 @@ class Generation:
     paths: dict[Path, int | None] = field(default_factory=dict)
     key: Key | None = None
     floor: int | None = None
+    lost_us: int = 0
+    left: int = 0
 
     @property
     def readable(self) -> int:
