@@ -165,7 +165,7 @@ def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
     stored = {whose[one.stream.id]: len(one.content) for one in found}
     for log in world.written.logs:
         own = [generation for generation in world.written.generations if generation.log is log]
-        gone = [generation for generation in own if stored.get(generation, 0) < len(generation.text)]
+        gone = [g for g in own if g.floor is not None and stored.get(g, 0) < len(g.text)]
         least, most = (sum(max(0, size[generation] - stored.get(generation, 0)) for generation in gone)
                        for size in (world.sure, world.seen))
         counted = _counted(log, own, told["streams"], whose)
@@ -176,7 +176,8 @@ def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
             yield f"{log.path.name}: {counted} bytes are counted as destroyed, {least} to {most} had been seen"
         for generation in gone:
             missing = len(generation.text) - stored.get(generation, 0)
-            if world.sure[generation] < len(generation.text) and not _is_flagged(world, generation, told["unseen"]):
+            unseen = stored.get(generation) and world.sure[generation] < len(generation.text)
+            if unseen and not _is_flagged(world, generation, told["unseen"]):
                 yield f"{log.path.name}: {missing} bytes of {_shape(generation.text)} went unseen, and no interval says so"
 
 
