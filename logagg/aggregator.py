@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 
 from logagg.alert.engine import Engine
 from logagg.clock import Clock
@@ -26,7 +27,7 @@ from logagg.publisher import Publisher
 from logagg.report.schedule import Scheduler, Waker, keep_building
 from logagg.retry import Backoff
 from logagg.rollup.expire import expire
-from logagg.rollup.fold import Folder
+from logagg.rollup.fold import MARKS_MAX, Folder
 from logagg.rollup.metric import MetricSet
 from logagg.together import Work, run_together
 
@@ -39,7 +40,10 @@ FOLD_REST_FACTOR = 4
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
 
-WAITING_MAX = 100
+WAITING_MAX = MARKS_MAX
+"""Nothing is merged while more waits to be folded than one fold takes."""
+
+LOOK_EVERY = 20
 MERGE_S = 60.0
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
@@ -115,12 +119,15 @@ class Aggregator:
     def _merge(self, stop: threading.Event) -> None:
         """Merge small chunks once a minute, or as soon as what was merged is folded."""
         lease, merger = Lease(self._store, self._clock, "merge"), Merger(self._store)
-        wait_s = MERGE_S
+        wait_s, asked = MERGE_S, count()
+
+        def may_go_on() -> bool:
+            return not stop.is_set() and lease.hold() and (next(asked) % LOOK_EVERY > 0 or self._is_folded())
+
         while not self._clock.wait(stop, wait_s):
             try:
                 if lease.hold() and self._is_folded():
-                    before, after = merger.merge(
-                        self._clock.now_us(), lambda: not stop.is_set() and lease.hold() and self._is_folded())
+                    before, after = merger.merge(self._clock.now_us(), may_go_on)
                     if before:
                         self._committed.set()
                         log.info("merged %d chunks into %d", before, after)

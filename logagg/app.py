@@ -28,6 +28,7 @@ from logagg.together import Work, run_together
 
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
+    from logagg.audit import Audit
     from logagg.ingest import Ingest, Pipeline
     from logagg.source.once import Once
 
@@ -148,6 +149,24 @@ class App:
                 source.record_bytes_max,
             )
         return self._pipelines[source]
+
+    # --- proving ----------------------------------------------------------------------------------------------------
+
+    def audit(self, sources: Sequence[SourceConfig], progress: Callable[[int], None]) -> "Audit":
+        """Compare the files of these sources with the store, and check all streams of their applications and hosts."""
+        from logagg.audit import audit
+
+        files = [(FileSource(source.app, source.host, source.paths), path)
+                 for source in sources for path in source.paths]
+        return audit(self.store, files, self._streams_of(sources), self._pipeline_for, progress)
+
+    def audit_bytes(self, sources: Sequence[SourceConfig]) -> int:
+        """About how many bytes `audit` is going to tell of: those of the streams twice."""
+        return 2 * sum(stream.end for stream in self._streams_of(sources))
+
+    def _streams_of(self, sources: Sequence[SourceConfig]) -> list[Stream]:
+        pairs = sorted({(source.app, source.host) for source in sources})
+        return [stream for app, host in pairs for stream in self.store.streams(app=app, host=host)]
 
     # --- folding ----------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "channel": "send a test message",
     "export": "print events or rollups",
     "status": "show what has been read of each log",
+    "audit": "prove that the store holds every record of these logs once",
     "expire": "delete what is older than the configuration keeps it",
 }
 

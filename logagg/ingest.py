@@ -23,7 +23,7 @@ import numpy as np
 from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
-from logagg.raw import compress, decompress
+from logagg.raw import HOLE, compress, content, find_hole
 from logagg.record import Carry, Chunk, Counts, Event, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
@@ -134,7 +134,7 @@ class Ingest:
         carry = state.carry
         if state.resume < state.read_end:
             stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
-            data = b"".join(decompress(chunk.raw) for chunk in stored)
+            data = b"".join(map(content, stored))
             pipeline = self._pipeline_for(state)
             try:
                 batch = pipeline.reader.read(data, state.resume, carry, final=True)
@@ -145,7 +145,7 @@ class Ingest:
         gap = Chunk(state.id, state.read_end, end, b"", carry, open=True, gone=reason)
         counts = sum((chunk.counts for chunk in closed), state.counts)
         return replace(state, end=end, resume=gap.start, carry=carry, counts=counts, open_counts=Counts(),
-                       dropped={reason: end - gap.start}), (*closed, gap)
+                       dropped=_dropped(state, (gap,))), (*closed, gap)
 
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
         """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
@@ -213,10 +213,14 @@ class Ingest:
             state = replace(state, path=segment.path)
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
-        piece = data[: _piece_end(data, decided=pipeline.reader.decided(state.carry))]
+        hole, end = find_hole(data, state.resume, state.carry) if state.read_end == state.end else (len(data),) * 2
+        piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
-        if len(piece) < len(data):
+        if len(piece) < hole:
             plan = self._plan_bytes(state, segment, piece, pipeline, more=True)
+        if plan is None and hole < end:
+            return _advance(state, self._before(state, segment), data, _read_to_hole(state, data, hole, end, pipeline),
+                            more=True)
         if plan is None and data:       # there is no more, or no record ends in the piece
             plan = self._plan_bytes(state, segment, data, pipeline, more=False)
         return plan or (_Plan(state, ()) if renamed and state.revision else None)
@@ -242,7 +246,7 @@ class Ingest:
             wait([self._under_way[1]])      # perhaps with these very bytes; what came of it, `_answer` tells
         before, at = b"", start
         for chunk in self._store.chunks(stream=state.id, start=start, end=state.resume):
-            before += decompress(chunk.raw)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
+            before += content(chunk)[max(0, at - chunk.start):]      # one that was merged meanwhile repeats some
             at = chunk.end
         return before[-WINDOW_BYTES:]
 
@@ -252,7 +256,7 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
     closed = [chunk for chunk in reading.chunks if not chunk.open]
     last = reading.chunks[-1]
     resume = last.start if last.open else last.end
-    read_end = last.start if last.gone else last.end
+    read_end = last.start if last.gone and last.open else last.end
     head, windows, end_window = advance(state, before, data[: read_end - state.resume])
     times = [chunk.ts_to_us for chunk in reading.chunks if chunk.ts_to_us is not None]
     stream = replace(
@@ -265,10 +269,17 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, 
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
         open_counts=last.counts if last.open else Counts(),
-        dropped={last.gone: last.end - last.start} if last.gone else {},
+        dropped=_dropped(state, reading.chunks),
         last_ts_us=max(times, default=state.last_ts_us),
     )
     return _Plan(stream, reading.chunks, more)
+
+
+def _dropped(state: Stream, chunks: Sequence[Chunk]) -> dict[str, int]:
+    """What the stream has dropped behind these chunks: holes, which stay, and the open chunk, if that is gone."""
+    holes = state.dropped.get(HOLE, 0) + sum(chunk.end - chunk.start for chunk in chunks if chunk.gone == HOLE)
+    last = chunks[-1]
+    return ({HOLE: holes} if holes else {}) | ({last.gone: last.end - last.start} if last.gone and last.open else {})
 
 
 def _transactions(plans: Iterable[tuple[int, _Plan]]) -> Iterator[dict[int, _Plan]]:
@@ -298,15 +309,22 @@ class _Reading:
 def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     """The segment's bytes from `state.resume` on, up to the last line end; nothing where there is a gap.
 
-    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be.
+    An unfinished line goes along where the caller says that it is whole, and where it is longer than a record may be
+    or a hole is in it.
     """
     if segment.start > state.resume or segment.start + len(segment.data) <= state.read_end:
         return b""
     data = segment.data[state.resume - segment.start :]
     cut = data.rfind(b"\n") + 1
-    if segment.whole or len(data) - cut > record_bytes_max:
+    if segment.whole or len(data) - cut > record_bytes_max or _has_hole(state, data, cut):
         return data
     return data[:cut]
+
+
+def _has_hole(state: Stream, data: bytes, cut: int) -> bool:
+    """Whether a hole is in what stands behind `cut`, the last line end."""
+    start, end = find_hole(data[cut:], state.resume + cut, {} if cut else state.carry)
+    return start < end
 
 
 def _piece_end(data: bytes, *, decided: bool) -> int:
@@ -363,8 +381,25 @@ def _read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> _Reading:
     if not batch.end or not pipeline.reader.decided(batch.carry):
         return _Reading((), state.carry)
     chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
-    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=next(iter(state.dropped)))
+    reason = next(reason for reason in state.dropped if reason != HOLE)
+    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=reason)
     return _Reading((chunk, gap), batch.carry)
+
+
+def _read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> _Reading:
+    """A closed chunk of what is before the hole, which ends records and lines, and one without bytes for the hole."""
+    chunks: list[Chunk] = []
+    carry = state.carry
+    if hole:
+        try:
+            batch = pipeline.reader.read(data[:hole], state.resume, carry, final=True)
+            chunks, carry = [_chunk(state, data[:hole], batch, carry, pipeline)], batch.carry
+        except Exception:
+            log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, hole, state.resume)
+            chunks = [_failed(state, data[:hole], pipeline)]
+    carry = {key: value for key, value in carry.items() if key in ("layout", "ts")} | {HOLE: True}
+    chunks.append(Chunk(state.id, state.resume + hole, state.resume + end, b"", carry, gone=HOLE))
+    return _Reading(tuple(chunks), carry)
 
 
 def _minutes(chunk: Chunk) -> int:
@@ -399,6 +434,13 @@ def _chunk(
         events=tuple(_events(state, batch, claims, pipeline.keep)),
         partials=tuple(parts),
     )
+
+
+def read_again(stream: Stream, chunk: Chunk, pipeline: Pipeline) -> Chunk:
+    """What reading a stored chunk's bytes, with its carry, gives now. Raises whatever the reader does."""
+    data = content(chunk)
+    batch = pipeline.reader.read(data, chunk.start, chunk.carry, final=True)
+    return _chunk(stream, data, batch, chunk.carry, pipeline, is_open=chunk.open)
 
 
 def _size(batch: Batch, i: int) -> int:

@@ -115,7 +115,7 @@ def source_rows(now: PeriodRows, before: PeriodRows) -> list[dict[str, Any]]:
 def _ledger(stream: Stream, base: Path) -> dict[str, Any]:
     counts = stream.counts + stream.open_counts
     return {"host": stream.host, "app": stream.app, "path": shown_path(stream.path, base),
-            "committed": stream.end, "rejects": counts.rejects, "rejected_bytes": counts.rejected_bytes,
+            "committed": stream.read_end, "rejects": counts.rejects, "rejected_bytes": counts.rejected_bytes,
             "dropped": dict(stream.dropped)}
 
 

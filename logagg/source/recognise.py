@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from logagg.interfaces import Store
-from logagg.raw import decompress
+from logagg.raw import content
 from logagg.record import Stream
 from logagg.source.follow import NO_LINE, Follower, State
 from logagg.source.identity import (
@@ -129,9 +129,13 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     at = start = max(0, offset - WINDOW_BYTES)
     window = b""
     for chunk in store.chunks(stream=stream.id, start=start, end=offset):
-        if chunk.start > at or not chunk.raw:
+        try:
+            kept = content(chunk)
+        except Exception:       # damaged, which `logagg audit` tells
             return None
-        window += decompress(chunk.raw)[at - chunk.start : offset - chunk.start]
+        if chunk.start > at or not kept:
+            return None
+        window += kept[at - chunk.start : offset - chunk.start]
         at = chunk.end
     return window_hash(window) if at >= offset else None
 

@@ -15,7 +15,7 @@ ORDER = [
     {"rollup", "store", "ledger"},
     {"ingest", "merge"},
     {"source"},
-    {"alert", "notify"},
+    {"alert", "notify", "audit"},
     {"report"},
     {"config"},
     {"adhoc", "own", "check", "init", "parse", "search"},
