@@ -15,6 +15,7 @@ from itertools import count
 from logagg.alert.engine import Engine
 from logagg.clock import Clock
 from logagg.config import Config
+from logagg.config.machine import machine_host
 from logagg.errors import StoreUnavailable
 from logagg.interfaces import Store
 from logagg.lease import Lease
@@ -23,6 +24,7 @@ from logagg.notify.email import EmailChannel
 from logagg.notify.incident import IncidentMailer
 from logagg.notify.outbox import Outbox
 from logagg.notify.sender import Sender
+from logagg.notify.space import SpaceWatch
 from logagg.publisher import Publisher
 from logagg.report.schedule import Scheduler, Waker, keep_building
 from logagg.retry import Backoff
@@ -47,6 +49,7 @@ LOOK_EVERY = 20
 MERGE_S = 60.0
 EXPIRE_FIRST_S = 60.0
 EXPIRE_S = 3600.0
+SPACE_S = 2.0
 
 
 class Aggregator:
@@ -67,7 +70,8 @@ class Aggregator:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what was committed until then is folded and watched, and mailed if it can be."""
-        works: dict[str, Work] = {"merge": self._merge, "fold": self._fold, "expire": self._expire}
+        works: dict[str, Work] = {"merge": self._merge, "fold": self._fold, "expire": self._expire,
+                                  "space": self._watch_space}
         if self._config.reports:
             works["reports"] = self._report
         if self._config.smtp is not None:
@@ -153,6 +157,17 @@ class Aggregator:
                         log.info("expired: %(chunks)d chunks, %(events)d events, %(buckets)d buckets", deleted)
             except StoreUnavailable as error:
                 log.warning("expiring: %s; trying again in an hour", error)
+
+    def _watch_space(self, stop: threading.Event) -> None:
+        """Tell people when the store has no space left, and when it has again."""
+        channels = self._config.notify.send or tuple(channel.name for channel in self._config.channels)
+        mailer = IncidentMailer(self._outbox, None, self._config.timezone)
+        watch = SpaceWatch(self._store, mailer, channels, self._clock, machine_host())
+        while not self._clock.wait(stop, SPACE_S):
+            try:
+                watch.look()
+            except StoreUnavailable as error:
+                log.warning("looking for space: %s; trying again", error)
 
     def _send(self, stop: threading.Event) -> None:
         assert self._config.smtp is not None

@@ -62,6 +62,7 @@ class App:
         self.metrics = MetricSet([*(m for pack in config.packs.values() for m in pack.metrics), *config.metrics,
                                   *counters(config.rules)])
         self._read_only = read_only
+        self._reserve_bytes = 0
         self._on_serving = on_serving or (lambda address: log.info("the live page is at %s", address))
         self._store: Store | None = None
         self._pipelines: dict[SourceConfig, Pipeline] = {}
@@ -83,7 +84,8 @@ class App:
     def store(self) -> Store:
         """The configuration's store, opened at first use."""
         if self._store is None:
-            self._store = open_store(self.config.store_url, read_only=self._read_only)
+            self._store = open_store(self.config.store_url, read_only=self._read_only,
+                                     reserve_bytes=self._reserve_bytes)
         return self._store
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ class App:
 
         An error that no retry mends stops all, and is raised.
         """
+        self._reserve_bytes = self.config.reserve_bytes     # what runs on keeps some space for its alerts
         self._wait_for_store(stop)
         works: dict[str, Work] = {"agent": self._follow, "aggregator": self._aggregate, "web": self._serve}
         run_together({role: works[role] for role in ROLES if role in roles}, stop)

@@ -7,6 +7,7 @@
     ├── SourceError             a path that cannot be read                                    exit 1
     └── StoreError              the store refuses or is broken                                exit 1
         ├── StoreUnavailable    out of reach for now: try again                               exit 1
+        │   └── StoreFull       no space for commits, until somebody makes some               exit 1
         └── StoreVersionError   written by a newer logagg                                     exit 1
 
 A record that cannot be read is data (a reject), never an exception.
@@ -51,6 +52,10 @@ class StoreError(LogaggError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached now. The outcome of a commit under way is not known: read the stream again."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store has no space left. Small documents may still be taken."""
 
 
 class StoreVersionError(StoreError):

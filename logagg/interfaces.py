@@ -114,6 +114,11 @@ class Store(Protocol):
         """Write if the stored revision is `revision` (0: absent; None: whatever it is); tell whether it was written."""
         ...
 
+    def check_space(self) -> None:
+        """Raise StoreFull while `commit`, `replace` and `fold` are refused for want of space. `put_document` may still
+        work then, from a reserve that is kept for it; a store that cannot tell raises nothing."""
+        ...
+
     def size_bytes(self) -> int:
         """What the store takes on disk."""
         ...

@@ -9,8 +9,8 @@ read: the content of a copy. What has been destroyed and may still turn up in a 
 `lag_s` is the age of the newest committed record while something is pending, else 0; None where no record had a time.
 
 A file that is no stream (yet) has a row of its own, without a stream: a copy, or one too short to be told from others.
-Its document "found" names {"app", "host", "path", "size", "reason"}; the document "gone" counts bytes that were
-destroyed at a path before their stream was known.
+Its document "found" names {"app", "host", "path", "size", "reason"}; documents "lost" count bytes that were
+destroyed at a path before anybody could tell their stream.
 
 `unseen` lists the intervals in which bytes may have been written and destroyed that nobody has seen.
 """
@@ -36,9 +36,20 @@ def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | Non
     streams = store.streams(app=app, host=host)
     rows = [stream_row(stream, found.get(stream.id, {}), now_us) for stream in streams]
     files = [value for value in found.values() if value.get("reason", "") not in ("", *GONE)]
-    rows += [file_row(value) for value in (*files, *store.documents("gone").values()) if _size(value) and asked(value)]
+    rows += [file_row(value) for value in (*files, *_by_path(store.documents("lost").values()))
+             if _size(value) and asked(value)]
     return {"streams": rows, "totals": totals(rows),
             "unseen": unseen(filter(asked, store.documents("unseen").values()))}
+
+
+def _by_path(lost: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Documents "lost" with the sums of each path, and without what is not decided yet: it may turn up."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for value in lost:
+        if value["decided"]:
+            key = (value["app"], value["host"], value["path"], value["reason"])
+            found[key] = {**value, "size": found.get(key, {"size": 0})["size"] + _size(value)}
+    return list(found.values())
 
 
 def unseen(documents: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ def own_files(config: Config) -> tuple[str, ...]:
     """
     own = []
     if config.store_url.startswith(_SQLITE):
-        own += _with_links(Path(config.store_url.removeprefix(_SQLITE)), ("", "-wal", "-shm", "-journal"))
+        own += _with_links(Path(config.store_url.removeprefix(_SQLITE)), ("", "-wal", "-shm", "-journal", "-reserve"))
     if config.path is not None:
         own += _with_links(config.path, ("",))
     if config.reports:

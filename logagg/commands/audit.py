@@ -27,7 +27,7 @@ applications is checked against itself, and read again. Nothing is written. Exit
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("paths", metavar="PATH", nargs="+",
-                        help="logs: plain, .gz, .zst, .bz2, .xz, folders, globs")
+                        help="logs: plain, .gz, .zst, .bz2, .xz, .zip, folders, globs")
     parser.add_argument("--app", help="the application whose logs they are (default: the configuration's, else from "
                         "each file's name)")
     parser.add_argument("--host", help="the host whose logs they are (default: the configuration's, else this one)")

@@ -44,6 +44,7 @@ def build(tables: Mapping[str, list[Values]], path: Path | None, folder: Path, p
         path=path,
         folder=folder,
         store_url=store_url(tables["store"][0]["url"], folder),
+        reserve_bytes=tables["store"][0]["reserve_bytes"],
         timezone=zone,
         sources=sources,
         reports=reports,

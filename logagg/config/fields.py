@@ -60,6 +60,9 @@ TABLES: tuple[Table, ...] = (
         Field("url", "text", "A SQLite file (sqlite:///logagg.db) or a MongoDB replica set "
               "(mongodb://db1,db2,db3/logagg?replicaSet=rs0).",
               default="sqlite:///logagg.db", form="store", secret=True),
+        Field("reserve_bytes", "whole", "For SQLite: space that `logagg run` keeps free beside the store, so that "
+              "people can be told when the disk is full; 0: none.", default=32 << 20, unit="bytes", least=0,
+              most=1 << 34),
     ), shown=True),
     Table("source", "The log files of one application on this host; one table each.", (
         Field("app", "text", f"The application's name: {_PLAIN_NAME}.", required=True, form="name", example='"myapp"'),

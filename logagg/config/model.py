@@ -106,6 +106,7 @@ class Config:
     path: Path | None
     folder: Path
     store_url: str
+    reserve_bytes: int = 32 << 20
     timezone: str = "UTC"
     sources: tuple[SourceConfig, ...] = ()
     reports: tuple[ReportConfig, ...] = ()

@@ -7,6 +7,7 @@ what was seen of them is counted exactly, and when more may have gone unseen is 
 
 import logging
 import os
+import secrets
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,6 +66,15 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class LostHead:
+    """The same where it is not known whether any of it is committed: what it began with tells later."""
+
+    head: bytes
+    size: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
     """Between these two looks (monotonic seconds) bytes may have been written and destroyed."""
 
@@ -117,14 +127,13 @@ class Follower:
         self.signature: tuple[int, int] | None = None   #: size and time (ns) on disk: of compressed and idle files
         self.remembered = False                 #: see recognise.remember
         self.sure = (0, now_s)                  #: the size at the last look at which it was its stream for certain
-        self.fresh = False                      #: its content is known to have come after this program had started
         self.lost: dict[str, Lost] = {}         #: by the streams' ids, until the loss is committed
-        self.lost_unborn: list[Lost] = []       #: the same of streams that were not committed when last heard of
-        self.lost_unnamed = 0                   #: bytes destroyed here that belong to no stream of the store
+        self.lost_heads: list[LostHead] = []    #: the same of what had not been committed as far as is known
         self.unseen: list[Unseen] = []          #: until they are written down
         self._fingerprint = ""
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
+        self._head = b""
         self._flushed_size = -1
         self._wholed_size = -1
         self._block_bytes = self._block_bytes_min = block_bytes
@@ -141,19 +150,25 @@ class Follower:
         known = max(self.size, self.stream.read_end if self.stream else 0)
         if size < known:
             self.forget(f"shrank from {known} to {size} bytes", self.size, looked_s)
-        elif check and size > self.size and not self._is_still_its_stream(size):
+        elif check and size and (size > self.size or not self._head) and not self._is_still_the_same(size):
             self.forget("does not hold what was read of it before", self.size, looked_s)
         if size == self.size:
             return False
         self.size, self.grew_s = size, now_s
         return True
 
-    def _is_still_its_stream(self, size: int) -> bool:
+    def _is_still_the_same(self, size: int) -> bool:
+        """Whether a grown file still has the stream's last bytes, or begins as it did where nothing was read of it."""
         if self.stream is not None and self.stream.read_end:
-            if self.window(self.stream.read_end) != self.stream.end_window:
-                return False
+            same = self.window(self.stream.read_end) == self.stream.end_window
+        else:
+            assert self.file is not None
+            head = self.file.read_at(0, HEAD_BYTES)
+            same = head.startswith(self._head)
+            self._head = head if same else self._head
+        if same:
             self.sure = (size, self.looked_s)
-        return True
+        return same
 
     def forget(self, why: str, seen: int, seen_s: float) -> None:
         """The file is not what it was: identify it anew. `seen` bytes of the old content were there at `seen_s`."""
@@ -166,22 +181,26 @@ class Follower:
             self.left |= {self.stream.id}
             if lost and self.stream.revision:
                 self.lost[self.stream.id] = Lost(self.stream, seen, TRUNCATED)
-            elif lost:
-                self.lost_unborn.append(Lost(self.stream, seen, TRUNCATED))
-        elif self.state is State.UNKNOWN and self.fresh:
-            self.lost_unnamed += seen
+        if seen and self.state in (State.UNKNOWN, State.READING) and not (self.stream and self.stream.revision):
+            self.lost_heads.append(LostHead(self._head, seen, secrets.token_hex(8)))
         if seen and self.copy_of == "":
             self.unseen.append(Unseen(self.path, seen_s, self.looked_s, TRUNCATED))
         self.demote()
-        self.fresh = True
+
+    def hand_over(self) -> None:
+        """Another file is more of its stream; so this one was a part of it, or its content has changed."""
+        if self.packed or self._is_still_the_same(self.size):
+            self.demote()
+        else:
+            self.forget("does not hold what was read of it before", *self.sure)
 
     def demote(self) -> None:
         """It holds no stream any more: another file is more of it, or the content has changed."""
         self.state, self.stream, self.judged, self._prints = State.UNKNOWN, None, None, None
         self.generation += 1
-        self.fresh = False
         self.examined = self.lines_end = 0
         self._beginning = None
+        self._head = b""
         self._flushed_size = self._wholed_size = -1
 
     @property
@@ -209,6 +228,9 @@ class Follower:
         """The line that names the stream; NO_LINE for an unfinished one that may not get longer; None: wait."""
         assert self.file is not None
         head = self.file.read_at(0, HEAD_BYTES)
+        if not head.startswith(self._head):
+            self.forget("does not begin as it did before", *self.sure)
+        self._head, self.sure = head, (self.size, self.looked_s)
         line = first_line(head)
         if line is None and head and (final or self.packed or now_s - self.grew_s >= PARTIAL_S):
             return NO_LINE
@@ -357,11 +379,10 @@ class Follower:
         return file.read_at(low, size)
 
     def _still(self, stream: Stream, data: bytes, low: int) -> bool:
-        """Whether `data`, read from offset `low`, has the stream's last bytes where they belong; of a stream of which
-        nothing is committed yet, the first line by which it was named."""
+        """Whether `data`, read from offset `low`, has the stream's last bytes where they belong; where none is known to
+        be committed, whether it begins as it did."""
         if not stream.read_end:
-            line = first_line(data[:HEAD_BYTES])
-            return not stream.first_line or (line is not None and line_text(line) == stream.first_line)
+            return data.startswith(self._head[: len(data)]) and len(data) >= min(len(self._head), self._block_bytes)
         known = data[: stream.read_end - low][-WINDOW_BYTES:]
         return low + len(data) >= stream.read_end and window_hash(known) == stream.end_window
 

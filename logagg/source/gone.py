@@ -11,7 +11,7 @@ come and gone in between. These intervals are kept in the document "unseen"/<app
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from logagg.ledger import GONE
 from logagg.record import TRUNCATED, Stream
 from logagg.source.files import PACKED_SUFFIXES
 from logagg.source.follow import Follower, State, Unseen
-from logagg.source.recognise import name_lost
+from logagg.source.identity import first_line, line_text
 
 GONE_AFTER_S = 60.0
 INTERVALS_MAX = 100
@@ -167,13 +167,12 @@ class Losses:
         self._app, self._host = app, host
         self.rotations = Rotations()
         self._known: dict[str, list[str]] | None = None     #: the streams of each log, as written down
+        self._heads: dict[str, Value] = {}                  #: undecided documents "lost"
 
-    def noted(self, followers: Iterable[Follower], known: Mapping[str, Value], store: Store,
-              now_us: int) -> dict[str, Value]:
+    def noted(self, followers: Iterable[Follower], known: Mapping[str, Value], now_us: int) -> dict[str, Value]:
         """The documents "found" of streams with bytes that nobody has any more, those of `known` included."""
         found = {key: value for key, value in known.items() if value["reason"] in GONE}
         for follower in followers:
-            name_lost(follower, store)
             for key, lost in follower.lost.items():
                 value = {"size": lost.size, "path": lost.stream.path, "app": self._app, "host": self._host,
                          "reason": lost.reason, "since_us": now_us}
@@ -182,10 +181,10 @@ class Losses:
         return found
 
     def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower], *, all_there: bool) -> None:
-        """Write down what was lost without belonging to a stream, and when something may have gone unseen."""
-        self._write_unnamed(store, followers)
+        """Write down what was lost without being known as a stream's, and when something may have gone unseen."""
         if self._known is None:
             self._recall(store, now_us, now_s)
+        self._write_heads(store, now_us, followers)
         unseen = [(follower, one) for follower in followers for one in follower.unseen]
         rotated = [(None, one) for one in self.rotations.decided(followers)] if all_there else []
         for follower, one in (*unseen, *rotated):
@@ -195,18 +194,39 @@ class Losses:
                 follower.unseen.remove(one)
         self._write_known(store)
 
-    def _write_unnamed(self, store: Store, followers: Iterable[Follower]) -> None:
+    def _write_heads(self, store: Store, now_us: int, followers: Iterable[Follower]) -> None:
+        """Document "lost"/<place>#<id>: {"app", "host", "path", "size", "reason", "head", "since_us", "decided"}."""
         for follower in followers:
-            if follower.lost_unnamed:
-                _, value = store.document("gone", follower.place) or (0, {"size": 0})
-                store.put_document("gone", follower.place, None, {
-                    "app": self._app, "host": self._host, "path": follower.path, "reason": TRUNCATED,
-                    "size": value["size"] + follower.lost_unnamed})
-                follower.lost_unnamed = 0
+            for lost in list(follower.lost_heads):
+                key = f"{follower.place}#{lost.id}"
+                value = {"app": self._app, "host": self._host, "path": follower.path, "reason": TRUNCATED,
+                         "size": lost.size, "head": lost.head.hex(), "since_us": now_us, "decided": False}
+                store.put_document("lost", key, None, value)
+                self._heads[key] = value
+                follower.lost_heads.remove(lost)
+
+    def decide_heads(self, store: Store, commits: GivesUp, now_us: int, followers: Sequence[Follower]) -> None:
+        """Count what was lost long enough ago for the stream that has its beginning, else for the path alone."""
+        due = {key: value for key, value in self._heads.items() if _is_due(value, now_us)}
+        if not due or any(map(_is_unknown, followers)):
+            return
+        for key, value in due.items():
+            here = {f.stream.id for f in followers if f.stream is not None and f.path == value["path"]}
+            stream = _that_begins_so(store, bytes.fromhex(value["head"]), self._app, self._host, here)
+            size = value["size"]
+            if stream is not None:
+                if any(f.stream is not None and f.stream.id == stream.id and not f.settled for f in followers):
+                    continue
+                _commit_gone(commits, stream, size, value["reason"], followers)
+                size = 0
+            store.put_document("lost", key, None, value | {"size": size, "decided": True})
+            del self._heads[key]
 
     def _recall(self, store: Store, now_us: int, now_s: float) -> None:
         """At the start: which streams each log had, and when its source was last read to its end."""
         prefix = f"{self._app}@{self._host}:"
+        self._heads = {key: value for key, value in store.documents("lost").items()
+                       if key.startswith(prefix) and not value["decided"]}
         self._known = {key.removeprefix(prefix): value["streams"]
                        for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
@@ -227,22 +247,39 @@ def give_up(commits: GivesUp, known: Mapping[str, Value], now_us: int, followers
 
     Nothing is decided while a file is not identified, and for a stream of which a file has more to be read.
     """
-    # Noted in the future: the clock was put back meanwhile.
-    due = [key for key, value in known.items()
-           if value["reason"] in GONE and not 0 <= now_us - value["since_us"] < GONE_AFTER_S * 1e6]
+    due = [key for key, value in known.items() if value["reason"] in GONE and _is_due(value, now_us)]
     if not due or any(map(_is_unknown, followers)):
         return []
     unread = {f.stream.id for f in followers if f.stream is not None and not f.settled}
     done = [key for key in due if key not in unread][:GIVEN_UP_PER_ROUND_MAX]
     for key in done:
         value = known[key]
-        stream = commits.give_up(Stream(key, value["host"], value["app"], value["path"], ""), value["size"],
-                                 value["reason"])
-        for follower in followers:
-            follower.lost.pop(key, None)
-            if follower.stream is not None and follower.stream.id == key:
-                follower.stream = stream
+        stream = Stream(key, value["host"], value["app"], value["path"], "")
+        _commit_gone(commits, stream, value["size"], value["reason"], followers)
     return done
+
+
+def _is_due(value: Value, now_us: int) -> bool:
+    """Whether it was noted long enough ago, or in the future: then the clock was put back."""
+    return not 0 <= now_us - value["since_us"] < GONE_AFTER_S * 1e6
+
+
+def _commit_gone(commits: GivesUp, stream: Stream, end: int, reason: str, followers: Iterable[Follower]) -> None:
+    after = commits.give_up(stream, end, reason)
+    for follower in followers:
+        follower.lost.pop(stream.id, None)
+        if follower.stream is not None and follower.stream.id == stream.id:
+            follower.stream = after
+
+
+def _that_begins_so(store: Store, head: bytes, app: str, host: str, without: Container[str]) -> Stream | None:
+    """The newest stream with this beginning, so far as both are known; `without` are those that came later."""
+    line = first_line(head)
+    if line is None:
+        return None
+    found = [stream for stream in store.streams(app=app, host=host, first_line=line_text(line))
+             if stream.id not in without and stream.head[: len(head)] == head[: len(stream.head)]]
+    return max(found, key=lambda stream: stream.n, default=None)
 
 
 def write_unseen(store: Store, app: str, host: str, path: str, found: tuple[int, int, str]) -> None:

@@ -20,10 +20,6 @@ class Notices:
         if self._said.pop(about, None) is not None:
             log.info("%s", text)
 
-    def is_about(self, about: object) -> bool:
-        """Whether a condition of this thing lasts."""
-        return about in self._said
-
     def keep(self, about: set[object]) -> None:
         """Forget all notices about a path, except these: nobody is going to end the others."""
         for gone in [key for key in self._said if isinstance(key, tuple) and key not in about]:

@@ -77,6 +77,7 @@ class Observer:
         for key in give_up(commits, known, now_us, followers):
             store.put_document("found", key, None, {**known[key], "size": 0, "reason": "", "at_us": now_us})
             del known[key]
+        self._losses.decide_heads(store, commits, now_us, followers)
 
     def _write_found(self, store: Store, now_us: int, followers: Sequence[Follower], moving_s: float | None, *,
                      all_there: bool) -> None:
@@ -86,7 +87,7 @@ class Observer:
         known = self._found
         now = {key: value for follower in followers if not _moves(follower, moving_s)
                for key, value in found(follower)}
-        for key, value in self._losses.noted(followers, known, store, now_us).items():
+        for key, value in self._losses.noted(followers, known, now_us).items():
             if key not in now or now[key]["size"] < value["size"]:      # else a copy has all that was lost
                 now[key] = value
         held = {f.stream.id: f for f in followers if f.stream is not None}

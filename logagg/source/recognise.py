@@ -1,7 +1,6 @@
 """Finding out which stream a file is: the store's candidates, the files that hold them, and the decision."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from logagg.interfaces import Store
 from logagg.raw import content
@@ -51,7 +50,6 @@ def recognise(
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
     committed yet, and while a compressed one is being looked through: call again.
     """
-    name_lost(follower, store)
     if follower.packed and not follower.scanning and _recall(follower, store, holders):
         return
     if follower.file is None and not follower.reopen():
@@ -75,19 +73,6 @@ def recognise(
     else:
         follower.begin(new_stream(source.app, source.host, follower.path, line, 0))
     holders.add(follower)
-
-
-def name_lost(follower: Follower, store: Store) -> None:
-    """Find out whether streams that were lost here have been committed (an answer may have been lost, too); if not,
-    the next content takes their place, and their bytes are counted for the path."""
-    while follower.lost_unborn:
-        lost = follower.lost_unborn[-1]
-        if stored := store.streams(id=lost.stream.id):
-            follower.lost[lost.stream.id] = replace(lost, stream=stored[0])
-            follower.left |= {lost.stream.id}
-        else:
-            follower.lost_unnamed += lost.size
-        follower.lost_unborn.pop()
 
 
 def remember(follower: Follower, store: Store) -> None:
@@ -156,7 +141,7 @@ def _decide(
             follower.begin(new_stream(source.app, source.host, follower.path, line, n))
         case Continue(stream):
             if stream.id in held:
-                holders.by_id[stream.id].demote()
+                holders.by_id[stream.id].hand_over()
             follower.begin(stream)
         case Copy(stream):
             follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"

@@ -48,7 +48,6 @@ class Roster:
         self._at: dict[Place, Follower] = {}
         self._left: OrderedDict[Place, tuple[str, ...]] = OrderedDict()
         self._open_by_key: dict[tuple[FileSource, FileKey], Follower] = {}
-        self._listed = False
 
     def list(self) -> None:
         """Compare the names that are there with the open files."""
@@ -72,7 +71,6 @@ class Roster:
                 follower.away_s = now_s
         self._drop_finished(now_s)
         self._notices.keep(places)
-        self._listed = True
 
     def fail(self, follower: Follower, error: SourceError) -> None:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
@@ -144,7 +142,6 @@ class Roster:
             block_bytes=self._block_bytes,
         )
         follower.signature = (status.st_size, status.st_mtime_ns)
-        follower.fresh = self._listed and not self._notices.is_about(place)
         self.followers.append(follower)
         self._at[place] = follower
         if follower.key:

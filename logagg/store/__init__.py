@@ -12,11 +12,12 @@ from logagg.store.codec import hide_password, printable
 ENTRY_POINTS = "logagg.stores"
 
 
-def open_store(url: str, *, read_only: bool = False) -> Store:
+def open_store(url: str, *, read_only: bool = False, reserve_bytes: int = 0) -> Store:
     """Open the store, and create or migrate it where needed.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db` (on Windows `sqlite:///C:/logagg.db`), `mongodb://host/database`
     or `mongodb+srv://…`. With `read_only` nothing is created or migrated, and every write is refused.
+    `reserve_bytes`: so much space is kept free beside a SQLite store (reserve.py).
     Errors: StoreError (no such scheme, not a logagg store, no permission …), StoreVersionError (written by a newer
     logagg), StoreUnavailable (out of reach for now).
     """
@@ -24,7 +25,7 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
     if scheme == "sqlite":
         from logagg.store.sqlite import SqliteStore
 
-        return SqliteStore(sqlite_path(url), read_only=read_only)
+        return SqliteStore(sqlite_path(url), read_only=read_only, reserve_bytes=reserve_bytes)
     if scheme in ("mongodb", "mongodb+srv"):
         from logagg.store.mongo import MongoStore  # the driver's import takes long: only where it is used
 

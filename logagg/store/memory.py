@@ -229,6 +229,9 @@ class MemoryStore:
             self._documents[kind, key] = (stored + 1, copy.deepcopy(value))
             return True
 
+    def check_space(self) -> None:
+        """There is none to run out of."""
+
     def size_bytes(self) -> int:
         """Bytes of what is stored: the raw bytes, partials and rollups, without Python's own overhead."""
         with self._lock:

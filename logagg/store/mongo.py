@@ -194,6 +194,9 @@ class MongoStore:
                 return False
             return True
 
+    def check_space(self) -> None:
+        """Only the server knows: a commit tells."""
+
     def size_bytes(self) -> int:
         with self._server.errors("read"):
             stats = self._db.command("dbStats")

@@ -30,7 +30,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from logagg.clock import Clock
-from logagg.errors import StoreError, StoreUnavailable
+from logagg.errors import StoreError, StoreFull, StoreUnavailable
 from logagg.store.codec import hide_password, out_of_range, printable
 
 Answer = TypeVar("Answer")
@@ -183,7 +183,7 @@ class MongoServer:
         if code == UNAUTHORIZED:
             raise StoreError(f"{where}: this user may not; grant the role readWrite on {self.db.name}") from problem
         if code == OUT_OF_DISK:
-            raise StoreUnavailable(f"{where}: the server's disk is full; free some space") from problem
+            raise StoreFull(f"{where}: the server's disk is full; free some space") from problem
         if code == TOO_LARGE_FOR_CACHE:
             raise StoreError(f"{where}: one transaction is too large for the server's cache; commit less at once, or"
                              " give mongod more (storage.wiredTiger.engineConfig.cacheSizeGB)") from problem

@@ -31,9 +31,10 @@ class SqliteStore:
 
     remote = False
 
-    def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
+    def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None,
+                 reserve_bytes: int = 0) -> None:
         self._clock = clock or SystemClock()
-        self._file = SqliteFile(path, read_only=read_only, clock=self._clock)
+        self._file = SqliteFile(path, read_only=read_only, clock=self._clock, reserve_bytes=reserve_bytes)
 
     def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
                 first_line: str | None = None) -> list[Stream]:
@@ -47,7 +48,7 @@ class SqliteStore:
     def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
         now_us = self._clock.now_us()
         prepared = [[event_rows(chunk.events, now_us) for chunk in chunks] for _, chunks in commits]
-        with self._file.writing() as db:
+        with self._file.writing(bulk=True) as db:
             found = {stream.id: stored_of(db, stream.id) for stream, _ in commits}
             answers = decide_commits({id: stored for id, stored in found.items() if stored}, commits)
             rows = Rows(db, now_us)
@@ -61,7 +62,7 @@ class SqliteStore:
                 chunks: Sequence[Chunk]) -> bool:
         now_us = self._clock.now_us()
         prepared = [event_rows(chunk.events, now_us) for chunk in chunks]
-        with self._file.writing() as db:
+        with self._file.writing(bulk=True) as db:
             no, stored = _stored_stream(db, stream)
             rows = db.execute(f"SELECT {read.CHUNK_COLUMNS} FROM chunks WHERE stream = ? AND start >= ? AND start < ?"
                               " ORDER BY start", (no, start, end)).fetchall()
@@ -101,7 +102,7 @@ class SqliteStore:
         return read.read_partials(self._file, minutes)
 
     def fold(self, buckets: Mapping[BucketKey, Bucket], marks: Iterable[Mark]) -> bool:
-        with self._file.writing() as db:
+        with self._file.writing(bulk=True) as db:
             numbers: dict[BucketKey, int] = {}
             for key, bucket in buckets.items():
                 found = db.execute("SELECT no, revision FROM buckets WHERE step = ? AND zone = ? AND start = ?"
@@ -159,6 +160,9 @@ class SqliteStore:
                 done = db.execute("UPDATE documents SET revision = revision + 1, value = ? WHERE kind = ? AND key = ?"
                                   " AND revision = ?", (text, *place, revision))
             return done.rowcount == 1
+
+    def check_space(self) -> None:
+        self._file.check_space()
 
     def size_bytes(self) -> int:
         return self._file.size_bytes()

@@ -5,21 +5,25 @@ for the writer, and a process that dies between two commits leaves the last one 
 """
 
 import os
+import shutil
 import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from logagg.clock import Clock, SystemClock
-from logagg.errors import StoreError, StoreUnavailable
+from logagg.errors import StoreError, StoreFull, StoreUnavailable
 from logagg.store.codec import out_of_range
+from logagg.store.reserve import Reserve
 from logagg.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES, migrate, stored_version
 
 BUSY_TIMEOUT_S = 10
 READERS_KEPT = 8                    # idle reader connections; more are opened where needed and closed after use
 WRITER_CACHE_KB = 16_000
+ROOM_BYTES = 16 << 20               # so much space within the file lets commits go on while the disk is full
+NO_SPACE_BYTES = 1 << 20            # an input/output error with less left on the disk than this is want of space
 READER_CACHE_KB = 4_000
 
 
@@ -30,8 +34,10 @@ class SqliteFile:
     consumed by several threads: none outlives its thread, and none holds a read transaction between pages.
     """
 
-    def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None) -> None:
+    def __init__(self, path: str, *, read_only: bool = False, clock: Clock | None = None,
+                 reserve_bytes: int = 0) -> None:
         self.path = path
+        self._reserve = Reserve(path, reserve_bytes)
         self.read_only = read_only
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
@@ -45,6 +51,8 @@ class SqliteFile:
             except BaseException:
                 self._writer.close()
                 raise
+        if not read_only and not self._reserve.released():
+            self._reserve.keep()
 
     def _check_place(self) -> None:
         path = Path(self.path)
@@ -97,12 +105,17 @@ class SqliteFile:
                 self._clock.wait(threading.Event(), 0.02)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction; it is committed, durably, at the end and rolled back by any exception."""
+    def writing(self, *, bulk: bool = False) -> Iterator[sqlite3.Connection]:
+        """A write transaction; it is committed, durably, at the end and rolled back by any exception.
+
+        `bulk`: it may take much space, so that it is refused while the disk is full.
+        """
         if self.read_only:
             raise StoreError(f"{self.path} is open for reading only")
         with self._lock, self._errors("write"):
             self._check_open()
+            if bulk:
+                self._check_space()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -111,6 +124,30 @@ class SqliteFile:
                 if self._writer.in_transaction:               # some errors (disk full) have rolled back already
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def check_space(self) -> None:
+        """Raise StoreFull while the reserve is released, and can neither be taken again nor is there room within the
+        file, as after expiring. Takes it where there is none yet."""
+        if self.read_only:
+            return
+        with self._lock, self._errors("write"):
+            self._check_open()
+            if not self._reserve.released():
+                self._reserve.keep()
+            else:
+                self._check_space()
+
+    def _check_space(self) -> None:
+        if not self._reserve.released() or self._reserve.keep():
+            return
+        free_pages = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+        if free_pages * PAGE_BYTES < ROOM_BYTES:
+            raise full(self.path, "write")
+
+    def _shorten_log(self) -> None:
+        """Give the write-ahead log's space back; the writer's lock is held."""
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -155,8 +192,17 @@ class SqliteFile:
                 self._idle.pop().close()
             self._writer.close()
 
-    def _errors(self, doing: str) -> AbstractContextManager[None]:
-        return driver_errors(self.path, doing)
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            with driver_errors(self.path, doing):
+                yield
+        except StoreFull as problem:
+            if not self.read_only and problem.__cause__ is not None:
+                self._reserve.release()
+                if doing == "write":
+                    self._shorten_log()
+            raise
 
 
 @contextmanager
@@ -176,9 +222,8 @@ def in_words(path: str, doing: str, problem: sqlite3.Error) -> StoreError:
     where = f"store {path}: cannot {doing}"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(f"{where}: another process has kept it locked for {BUSY_TIMEOUT_S} s; try again")
-    if code == sqlite3.SQLITE_FULL:
-        return StoreUnavailable(f"{where}: the disk is full; free some space, or lower [retention] and run"
-                                " `logagg expire`; nothing is lost, reading goes on where it stopped")
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free_bytes(path) < NO_SPACE_BYTES):
+        return full(path, doing)
     if code == sqlite3.SQLITE_NOTADB:
         return StoreError(f"{path} is not a logagg store (no SQLite database at all): give another path in [store] url")
     if code == sqlite3.SQLITE_CORRUPT:
@@ -189,6 +234,18 @@ def in_words(path: str, doing: str, problem: sqlite3.Error) -> StoreError:
     if code == sqlite3.SQLITE_IOERR:
         return StoreUnavailable(f"{where}: {problem} ({getattr(problem, 'sqlite_errorname', '')}); check the disk")
     return StoreError(f"{where}: {problem}")
+
+
+def full(path: str, doing: str) -> StoreFull:
+    return StoreFull(f"store {path}: cannot {doing}: the disk is full; free some space, or lower [retention] and run"
+                     " `logagg expire`; nothing is lost, reading goes on where it stopped")
+
+
+def _free_bytes(path: str) -> int:
+    try:
+        return shutil.disk_usage(Path(path).absolute().parent).free
+    except OSError:
+        return NO_SPACE_BYTES
 
 
 def permissions(path: str) -> str:

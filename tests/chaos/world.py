@@ -18,7 +18,6 @@ from logagg.record import Stream
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.source.discover import FileSource
-from logagg.source.follow import State
 from logagg.source.identity import HEAD_BYTES, WINDOW_BYTES, window_hash
 from logagg.source.tail import Agent
 from logagg.source.watch import NoWatcher, Watcher, open_watcher
@@ -98,7 +97,7 @@ class World:
         self.sources = [FileSource("zero", HOST, (f"{folder}/zero/*",)), FileSource("one", HOST, (f"{folder}/one/**",))]
         self.seen: Counter[Generation] = Counter()      #: how much of each any agent has seen
         self.sure: Counter[Generation] = Counter()      #: how much of each is known still, now that who saw it is gone
-        self.sights: dict[Agent, Counter[Generation]] = {}      #: how much an agent has seen of what it can tell apart
+        self.sights: dict[Agent, Counter[Generation]] = {}      
         self.agents: list[Agent] = []
         self.watchers: list[LossyWatcher] = []
         self.start_agent()
@@ -222,8 +221,7 @@ class World:
             if generation is not None:
                 sight = Counter({generation: follower.size})
                 self.seen |= sight
-                if follower.fresh or follower.state is not State.UNKNOWN:
-                    self.sights[agent] |= sight
+                self.sights[agent] |= sight
         return wait_s
 
     def _end(self, agent: Agent, *, killed: bool) -> None:
