@@ -26,7 +26,8 @@ class Action:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`options` say what the world is like: how it is watched, how large blocks are."""
+    """`options` say what the world is like: how it is watched, how large blocks are, whether the layout of
+    one application is to be detected."""
 
     seed: int
     options: Params
@@ -88,16 +89,16 @@ AGENT: dict[str, tuple[int, Draw]] = {
     "kill": (3, _of()),
     "stop_agent": (4, _of(killed=SOME)),
     "start_agent": (6, _of()),
-    "second_agent": (5, _of()),
-    "end_first_agent": (5, _of(killed=SOME)),
-    "kill_before_commit": (5, _of(nth=NTH)),
-    "kill_after_commit": (5, _of(nth=NTH)),
+    "second_agent": (5, _of_log(records=FEW)),
+    "end_first_agent": (3, _of(killed=SOME)),
+    "kill_before_commit": (5, _of_log(nth=NTH, records=FEW)),
+    "kill_after_commit": (5, _of_log(nth=NTH, records=FEW)),
     "kill_at_note": (4, _of(nth=NTH, after=SOME)),
-    "sigkill": (4, _of(where=("before", "within", "after"), nth=NTH, rounds=(5, 40))),
+    "sigkill": (4, _of_log(where=("before", "within", "after"), nth=NTH, rounds=(5, 40), records=FEW)),
     "store_down": (4, _of()),
     "store_up": (6, _of()),
-    "lose_answer": (5, _of(nth=NTH)),
-    "slow_store": (4, _of(seconds=(0.5, 3, 12), commits=(1, 3))),
+    "lose_answer": (5, _of_log(nth=NTH, records=FEW)),
+    "slow_store": (4, _of_log(records=FEW, seconds=(0.5, 3, 12), commits=(1, 3))),
     "fill_disk": (6, _of(pages=(0, 1, 4))),
     "free_disk": (5, _of()),
     "clock_back": (5, _of(seconds=(1, 60, 3600))),
@@ -120,6 +121,7 @@ def schedule(seed: int, length: int = 60) -> Schedule:
         "watched": rng.random() < 0.6,
         "block_bytes": rng.choice([512, 3000, 1 << 16, 1 << 20]),
         "keep": rng.choice(["events", "all"]),
+        "detected": rng.random() < 0.3,
     }
     table = APPLICATION | AGENT
     names = rng.choices(list(table), [weight for weight, _ in table.values()], k=length)

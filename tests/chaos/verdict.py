@@ -116,7 +116,7 @@ def _reading_problems(world: World, found: list[Stored]) -> Iterator[str]:
     """Records, counts and rollups are what reading at once gives."""
     at_once = MemoryStore()
     for one in found:
-        ingest = Ingest(at_once, pipelines(world.options["keep"]))
+        ingest = Ingest(at_once, pipelines(world.options))
         fresh = Stream(one.stream.id, one.stream.host, one.stream.app, one.stream.path, one.stream.first_line)
         ingest.commit([Segment(fresh, 0, one.content, flush=True, whole=True, path=one.stream.path)])
         again = _stored(at_once.streams(id=one.stream.id)[0],

@@ -22,7 +22,7 @@ from logagg.source.identity import HEAD_BYTES, WINDOW_BYTES, window_hash
 from logagg.source.tail import Agent
 from logagg.source.watch import NoWatcher, Watcher, open_watcher
 from tests.chaos import deeds
-from tests.chaos.schedule import Action, Schedule
+from tests.chaos.schedule import Action, Params, Schedule
 from tests.chaos.stores import Faulty, Killed, Place
 from tests.chaos.victim import run_victim
 from tests.chaos.written import LAYOUT, Clock, Generation, Key, Log, Written
@@ -48,7 +48,7 @@ METRICS = MetricSet([
     Metric("op_time", "distribution", ("op_call",), field="duration_ms", unit="ms", labels=("operation",)),
 ])
 CLASSIFIER = Classifiers([EventGrammar.load(GRAMMAR, name="chaos")])
-READERS = {"zero": LayoutReader(LAYOUT), "one": LayoutReader(None)}
+KNOWN, DETECTED = LayoutReader(LAYOUT), LayoutReader(None)
 PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
     ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
@@ -56,10 +56,11 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 FIRST_S, SETTLED_S = 6.0, 80.0
 
 
-def pipelines(keep: str) -> Callable[[Stream], Pipeline]:
-    """How the streams of both applications are read: one by a layout, the other by what is detected."""
-    of = {app: Pipeline(reader, CLASSIFIER, METRICS, keep) for app, reader in READERS.items()}  # type: ignore[arg-type]
-    return lambda stream: of[stream.app]
+def pipelines(options: Params) -> Callable[[Stream], Pipeline]:
+    """How the streams are read: by a layout, or those of application "one" by what is detected."""
+    known, one = (Pipeline(reader, CLASSIFIER, METRICS, options["keep"])
+                  for reader in (KNOWN, DETECTED if options["detected"] else KNOWN))
+    return lambda stream: one if stream.app == "one" else known
 
 
 class LossyWatcher:
@@ -195,7 +196,7 @@ class World:
 
     def new_agent(self, store: Faulty) -> tuple[Agent, LossyWatcher]:
         watcher = LossyWatcher(open_watcher() if self.options["watched"] else NoWatcher())
-        agent = Agent(self.sources, store, Ingest(store, pipelines(self.options["keep"])), clock=self.clock,
+        agent = Agent(self.sources, store, Ingest(store, pipelines(self.options)), clock=self.clock,
                       watcher=watcher, rng=random.Random(1), block_bytes=self.options["block_bytes"])
         return agent, watcher
 
@@ -269,11 +270,18 @@ class World:
         if not self.agents:
             self._begin()
 
-    def second_agent(self) -> None:
+    def second_agent(self, log: int, dice: int, records: int) -> None:
         """Fail-over: the next one begins before the first has ended."""
         if len(self.agents) == 1:
             self.counts["second_agent"] += 1
             self._begin()
+            self._busy(log, dice, records)
+
+    def _busy(self, log: int, dice: int, records: int) -> None:
+        """Something is written and read, so that there are commits."""
+        for part in range(2):
+            deeds.write(self, log, dice + part, records)
+            self.settle(0.6)
 
     def _begin(self) -> None:
         agent, watcher = self.new_agent(self.store)
@@ -285,10 +293,11 @@ class World:
         if len(self.agents) == 2:
             self._end(self.agents[0], killed=killed)
 
-    def sigkill(self, where: str, nth: int, rounds: int) -> None:
+    def sigkill(self, log: int, dice: int, records: int, where: str, nth: int, rounds: int) -> None:
         """An agent in a process of its own goes on in place of this one, until SIGKILL."""
         while self.agents:
             self._end(self.agents[0], killed=True)
+        deeds.write(self, log, dice, records)
         if not (self.store.down or self.store.full):
             self.counts["sigkill"] += 1
             self.store.store.close()
@@ -301,17 +310,20 @@ class World:
 
     # --- the store --------------------------------------------------------------------------------------------------
 
-    def kill_before_commit(self, nth: int) -> None:
+    def kill_before_commit(self, log: int, dice: int, records: int, nth: int) -> None:
         self.store.armed["kill_before_commit"] = nth
+        self._busy(log, dice, records)
 
-    def kill_after_commit(self, nth: int) -> None:
+    def kill_after_commit(self, log: int, dice: int, records: int, nth: int) -> None:
         self.store.armed["kill_after_commit"] = nth
+        self._busy(log, dice, records)
 
     def kill_at_note(self, nth: int, after: bool) -> None:
         self.store.armed["kill_at_note"], self.store.kill_note_after = nth, after
 
-    def lose_answer(self, nth: int) -> None:
+    def lose_answer(self, log: int, dice: int, records: int, nth: int) -> None:
         self.store.armed["lose_answer"] = nth
+        self._busy(log, dice, records)
 
     def store_down(self) -> None:
         self.store.down = True
@@ -319,8 +331,9 @@ class World:
     def store_up(self) -> None:
         self.store.down = False
 
-    def slow_store(self, seconds: float, commits: int) -> None:
+    def slow_store(self, log: int, dice: int, records: int, seconds: float, commits: int) -> None:
         self.store.slow_s, self.store.slow_commits = seconds, commits
+        self._busy(log, dice, records)
 
     def fill_disk(self, pages: int) -> None:
         self.store.full = True

@@ -16,6 +16,9 @@ from logagg.clock import StepClock
 Key = tuple[int, int]
 
 LAYOUT = "%d{ISO8601} %-5p [%t] %c - %m%n"
+RECORD_S = 20
+"""So much later is each record by its own time: chunks of several minutes are closed."""
+
 LEVELS = ("INFO", "INFO", "INFO", "DEBUG", "WARN", "ERROR")
 NOTES = ("ok", "Grüße", "naïve €uro", "日本語", "𝄞 clef", "x" * 90)
 
@@ -102,7 +105,7 @@ class Written:
     def record(self, log: Log, dice: random.Random, *, note: str = "") -> bytes:
         """A record, perhaps of several lines, that nobody has written before."""
         self.calls += 1
-        moment = datetime.fromtimestamp(self.clock.now_us() / 1e6, UTC)
+        moment = datetime.fromtimestamp(self.clock.now_us() / 1e6 + self.calls * RECORD_S, UTC)
         said = f"took {dice.randrange(2000)} ms" if dice.random() < 0.8 else f"failed: {dice.choice('XYZ')}"
         line = (f"{moment:%Y-%m-%dT%H:%M:%S},{moment.microsecond // 1000:03} {dice.choice(LEVELS):5} [worker-"
                 f"{dice.randrange(3)}] com.acme.{log.path.stem} - call {self.calls} of {dice.choice('ab')} {said},"
