@@ -16,10 +16,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 import numpy as np
 
+from logagg.bodies import KeptEvents
 from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
@@ -234,6 +236,7 @@ class Ingest:
         else:
             reading = _read(state, data, pipeline, flush=segment.flush and not more)
         if reading.chunks and reading.chunks[-1].end > state.read_end:
+            reading = replace(reading, chunks=tuple(map(self._store.ready, reading.chunks)))
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -328,14 +331,16 @@ def _has_hole(state: Stream, data: bytes, cut: int) -> bool:
 
 
 def _piece_end(data: bytes, *, decided: bool) -> int:
-    """How far to read `data` at once: so many lines that their events do not take too much memory.
+    """How far to read `data` at once: so many lines that their events do not take too much memory, and in pieces of
+    one size, so that reading one takes about as long as writing the one before.
 
     While the layout is not decided, at least as far as it takes to decide it.
     """
-    if data.count(b"\n") <= PIECE_LINES_MAX:
+    lines = data.count(b"\n")
+    if lines <= PIECE_LINES_MAX:
         return len(data)
     end = 0
-    for _ in range(PIECE_LINES_MAX):
+    for _ in range(ceil(lines / ceil(lines / PIECE_LINES_MAX))):
         end = data.find(b"\n", end) + 1
     if not decided and end < PREFIX_BYTES:
         end = data.find(b"\n", PREFIX_BYTES) + 1
@@ -431,7 +436,7 @@ def _chunk(
         counts=Counts(
             len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
         ),
-        events=tuple(_events(state, batch, claims, pipeline.keep)),
+        events=_events(state, batch, claims, pipeline.keep),
         partials=tuple(parts),
     )
 
@@ -448,14 +453,14 @@ def _size(batch: Batch, i: int) -> int:
     return (batch.starts[i + 1] if i + 1 < len(batch) else batch.end) - batch.starts[i]
 
 
-def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Iterator[Event]:
+def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Sequence[Event]:
     """A document for each record that is kept, in order."""
-    claimed = dict(zip(claims.rows, zip(claims.names, claims.fields, strict=True), strict=True)) if len(claims) else {}
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
-    for i, (offset, ts_us, body) in zip(rows, batch.bodies(rows), strict=True):
-        if i in claimed and i not in batch.rejects:
-            body["event"], body["fields"] = claimed[i]
-        yield Event(state.id, offset, ts_us, body.get("level"), body.get("event"), body)
+    place = rows if keep == "all" else {row: number for number, row in enumerate(rows)}
+    claimed = {place[row]: (name, fields)
+               for row, name, fields in zip(claims.rows, claims.names, claims.fields, strict=True)
+               if row not in batch.rejects}
+    return KeptEvents(state.id, batch.bodies(rows), claimed)
 
 
 def _kept(batch: Batch, claims: Claims) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from logagg.bodies import Bodies
 from logagg.record import Bucket, BucketKey, Carry, Chunk, Event, Mark, Partial, Record, Stream
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class Store(Protocol):
     def streams(self, *, id: str | None = None, host: str | None = None, app: str | None = None,
                 first_line: str | None = None) -> list[Stream]:
         """The streams that match all given keys, ordered by (app, host, path, first_line, n)."""
+        ...
+
+    def ready(self, chunk: Chunk) -> Chunk:
+        """An equal chunk that `commit` has less to do with: what can be done before, while others are waited for.
+        Optional to call, and harmless where the chunk is never committed."""
         ...
 
     def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
@@ -164,7 +170,7 @@ class Batch(Protocol):
         """Record `i` decoded whole (message, exception, MDC …)."""
         ...
 
-    def bodies(self, rows: Sequence[int]) -> Iterator[tuple[int, int | None, dict[str, Any]]]:
+    def bodies(self, rows: Sequence[int]) -> Bodies:
         """Of each of these records its stream offset, its time in microseconds, and its body: the parts that it has,
         under the keys of the public JSON; without an event, but for a reject."""
         ...

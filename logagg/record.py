@@ -4,7 +4,7 @@ Times are integers: `*_us` microseconds since the epoch, `minute` whole minutes 
 Offsets and sizes count bytes of a stream's uncompressed content.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +105,7 @@ class Chunk:
     ts_from_us: int | None = None
     ts_to_us: int | None = None
     counts: Counts = Counts()
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     partials: tuple[Partial, ...] = ()
     revision: int = 0
 

@@ -40,6 +40,7 @@ FAMILIES = ("read", "sqlite", "mongodb", "other")
 LINES, QUICK_LINES = 500_000, 50_000
 RUNS, QUICK_RUNS = 5, 3
 FEW_LINES_SHARE = 50            # syslog-ng's mongodb() writes one document at a time: it gets one line in so many
+PARTS = 4                       # files for processes that read side by side
 ALL_LINES_SHARE = 5             # where each line becomes a document, one line in so many is enough
 
 
@@ -98,9 +99,10 @@ def measure(figures: Figures, folder: Path, lines: int, only: list[str] | None) 
     if "sqlite" in wanted or "mongodb" in wanted:
         log = said(repeated(folder / "few.log", lines, 0.05))
         all_log = log.beginning(lines // ALL_LINES_SHARE, folder / "all.log")
-    if "sqlite" in wanted:
         own = said(generated(folder / "own.log", lines, 0.05))
-        figures.measure(bench_stages.sqlite_stages(log, own, all_log, figures), fresh)
+        parts = own.parts(PARTS, folder / "parts")
+    if "sqlite" in wanted:
+        figures.measure(bench_stages.sqlite_stages(log, own, all_log, parts, figures), fresh)
     if "mongodb" in wanted:
         from bench_mongo import Stages, running_mongod
 
@@ -110,11 +112,15 @@ def measure(figures: Figures, folder: Path, lines: int, only: list[str] | None) 
                 figures.absent.append("mongod")
             else:
                 few = log.beginning(lines // FEW_LINES_SHARE, folder / "fifty.log")
-                stages = Stages(mongod, log, all_log, few, figures)
+                stages = Stages(mongod, log, parts, all_log, few, figures)
                 stack.callback(stages.close)
                 figures.measure(stages.all(), fresh)
     if "other" in wanted:
         figures.measure(bench_stages.other_stages(folder), fresh)
+    for store in ("SQLite", "MongoDB"):
+        two_by_one = figures.ratio(f"logagg: files to {store}, 2 processes", f"logagg: files to {store}, 1 process")
+        if two_by_one:
+            figures.values[f"{PARTS} files to {store}: 2 processes / 1"] = round(two_by_one.median, 2)
 
 
 def said(log: Log) -> Log:

@@ -21,7 +21,7 @@ _CLAIMED = re.compile(rb": (?:Address change detected|Failed to renew lease for|
 
 @dataclass(frozen=True)
 class Log:
-    """A file of whole lines; `what` says which."""
+    """A file of whole lines, or several where the path is a glob; `what` says which."""
 
     path: Path
     lines: int
@@ -29,7 +29,7 @@ class Log:
 
     @property
     def size(self) -> int:
-        return self.path.stat().st_size
+        return sum(path.stat().st_size for path in self.path.parent.glob(self.path.name))
 
     def blocks(self) -> Iterator[bytes]:
         """The file in blocks that end with a line."""
@@ -46,6 +46,16 @@ class Log:
         with self.path.open("rb") as file, path.open("wb") as out:
             out.writelines(file.readline() for _ in range(lines))
         return Log(path, lines, f"{self.what}, its first {lines:,} lines")
+
+    def parts(self, count: int, folder: Path) -> "Log":
+        """The same lines in so many files of a new folder, for processes that read side by side."""
+        folder.mkdir()
+        lines = self.lines // count
+        with self.path.open("rb") as file:
+            for i in range(count):
+                with (folder / f"{i}.log").open("wb") as out:
+                    out.writelines(file.readline() for _ in range(lines))
+        return Log(folder / "*.log", lines * count, f"{self.what}, in {count} files")
 
 
 def repeated(path: Path, lines: int, share: float) -> Log:

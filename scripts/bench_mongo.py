@@ -38,10 +38,12 @@ def running_mongod(folder: Path) -> Iterator[Mongod | None]:
 
 
 class Stages:
-    """`log` for what keeps few documents, `all_log` for a document of each line, `few` for the slow peer."""
+    """`log` for what keeps few documents, `parts` for one process and two, `all_log` for a document of each line, `few`
+    for the slow peer."""
 
-    def __init__(self, mongod: Mongod, log: Log, all_log: Log, few: Log, figures: Figures) -> None:
+    def __init__(self, mongod: Mongod, log: Log, parts: Log, all_log: Log, few: Log, figures: Figures) -> None:
         self._mongod, self._log, self._all_log, self._few, self._figures = mongod, log, all_log, few, figures
+        self._parts = parts
         self._client: Client = MongoClient(mongod.url("admin"))
         self._documents: list[RawBSONDocument] = []
 
@@ -50,6 +52,8 @@ class Stages:
             Stage("logagg: file to MongoDB", self._log, lambda f: self._logagg(f, self._log, "events")),
             Stage("logagg: file to MongoDB, all records", self._all_log,
                   lambda f: self._logagg(f, self._all_log, "all")),
+            Stage("logagg: files to MongoDB, 1 process", self._parts, lambda f: self._jobs(f, 1)),
+            Stage("logagg: files to MongoDB, 2 processes", self._parts, lambda f: self._jobs(f, 2)),
             Stage("pymongo: insert_many of the same BSON", self._all_log, lambda _: self._insert(1)),
             Stage("pymongo: the same, the events' own index", self._all_log, lambda _: self._insert(1, indexed=True)),
             Stage("pymongo: the same on 2 connections", self._all_log, lambda _: self._insert(2)),
@@ -68,6 +72,10 @@ class Stages:
         elif keep == "events":
             note_kept(self._figures, self._mongod.url("bench"), log, "repeated lines, MongoDB")
         return taken
+
+    def _jobs(self, folder: Path, count: int) -> Taken:
+        self._client.drop_database("bench")
+        return ingest(self._parts, self._mongod.url("bench"), "events", folder, "--jobs", str(count))
 
     def _stored(self) -> list[RawBSONDocument]:
         """The events that logagg has stored, as BSON."""

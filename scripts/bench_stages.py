@@ -193,8 +193,9 @@ def _check(records: int, log: Log) -> None:
 # ---- a file into a store ---------------------------------------------------------------------------------------------
 
 
-def sqlite_stages(repeated: Log, own: Log, few: Log, figures: Figures) -> list[Stage]:
-    """Read, parse, compress, commit, fold. `few`: fewer lines, of each of which a document is kept."""
+def sqlite_stages(repeated: Log, own: Log, few: Log, parts: Log, figures: Figures) -> list[Stage]:
+    """Read, parse, compress, commit, fold. `few`: fewer lines, of each of which a document is kept. `parts`: several
+    files, for one process and for two."""
     def run(log: Log, keep: str, name: str) -> Callable[[Path], Taken]:
         def stage(folder: Path) -> Taken:
             taken = ingest(log, f"sqlite:///{folder}/bench.db", keep, folder)
@@ -205,10 +206,15 @@ def sqlite_stages(repeated: Log, own: Log, few: Log, figures: Figures) -> list[S
 
         return stage
 
+    def jobs(count: int) -> Callable[[Path], Taken]:
+        return lambda folder: ingest(parts, f"sqlite:///{folder}/bench.db", "events", folder, "--jobs", str(count))
+
     return [
         Stage("logagg: file to SQLite", repeated, run(repeated, "events", "repeated lines")),
         Stage("logagg: file to SQLite, no repeats", own, run(own, "events", "lines that do not repeat")),
         Stage("logagg: file to SQLite, all records", few, run(few, "all", "repeated lines, all records")),
+        Stage("logagg: files to SQLite, 1 process", parts, jobs(1)),
+        Stage("logagg: files to SQLite, 2 processes", parts, jobs(2)),
     ]
 
 

@@ -49,15 +49,17 @@ class StreamAudit:
 
 def audit_stream(store: Store, stream: Stream, pipeline_for: Callable[[Stream], Pipeline],
                  progress: Callable[[int], None]) -> StreamAudit:
-    """Check one stream. It is looked at again while it moves; a stream that keeps moving is judged by its last look."""
+    """Check one stream. What seems wrong is looked at again: it may have moved, or been merged, meanwhile. Of one that
+    keeps moving only the closed chunks are judged."""
+    before: tuple[str, ...] = ()
     for attempt in range(ATTEMPTS_MAX):
         [state] = store.streams(id=stream.id)
-        check = _Check(store, state, pipeline_for(state), progress if not attempt else lambda done: None)
-        found = check.run()
-        if not found.problems or store.streams(id=stream.id) == [state] == [stream]:
-            break
-        stream = state
-    return found
+        found = _Check(store, state, pipeline_for(state), (lambda done: None) if attempt else progress).run()
+        moved = store.streams(id=stream.id) != [state]
+        if not found.problems or (found.problems == before and not moved):
+            return found
+        before = found.problems
+    return _Check(store, state, pipeline_for(state), lambda done: None).run(settled=True) if moved else found
 
 
 class _Check:
@@ -73,14 +75,18 @@ class _Check:
         self._same = self._base = self._differing = 0       # events: equal; equal but for the grammar; neither
         self._doubts: list[str] = []                        # what is wrong, unless the layout is another now
 
-    def run(self) -> StreamAudit:
+    def run(self, *, settled: bool = False) -> StreamAudit:
+        """Check all; with `settled` only the chunks that were closed at this state, and not the state."""
         last, count = None, 0
         for chunk in self._store.chunks(stream=self._stream.id, with_parts=True):
+            if settled and chunk.end > self._stream.resume:
+                break
             self._follows(last, chunk)
             self._check(chunk)
             self._progress(chunk.end - chunk.start)
             last, count = replace(chunk, raw=b"", events=(), partials=()), count + 1
-        self._check_state(last)
+        if not settled:
+            self._check_state(last)
         reading = self._judge()
         s = self._stream
         return StreamAudit(s.id, s.app, s.host, s.path, s.end, count, s.counts + s.open_counts, dict(s.dropped),

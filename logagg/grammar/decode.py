@@ -1,7 +1,8 @@
 """A record's bytes -> its body: the parts that are stored and printed, as text.
 
 Most records are one line: their head's match gives everything, nobody looks for a stack trace, and levels, loggers and
-threads come from caches. All others are taken apart with care. Both ways give the same body, which a test compares.
+threads come from caches (logagg/grammar/plain.py: those of a block together). All others are taken apart with care. All
+ways give the same body, which tests compare.
 """
 
 import re
@@ -9,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from re import _parser as regex_parser
-from typing import Any
 
+from logagg.bodies import Body
 from logagg.grammar.compiler import BOM, Field, Layout
 from logagg.grammar.dates import text_of
+from logagg.grammar.plain import PlainLayout
 from logagg.grammar.trace import BEFORE_BYTES_MAX, find_exception
-
-Body = dict[str, Any]
 
 TEXTS_MAX = 4096
 TEXT_BYTES_MAX = 256
@@ -87,8 +87,9 @@ class Decoder:
         self._is_plain = (only_line_end and layout.has_message and set(own) <= _OWN_KEYS and len(set(own)) == len(own)
                           and layout.date_group in layout.head.groupindex)
         self._date = list(layout.head.groupindex).index(layout.date_group) if self._is_plain else 0
-        self._plain = [(at, name, self._texts[group]) for at, (group, name)
-                       in enumerate(zip(layout.head.groupindex, names, strict=True)) if name in _OWN_KEYS]
+        self._own = [(at, name, self._texts[group]) for at, (group, name)
+                     in enumerate(zip(layout.head.groupindex, names, strict=True)) if name in _OWN_KEYS]
+        self.plain = PlainLayout.of(layout, self._own_texts) if self._is_plain else None
 
     def body(self, text: bytes, ts_us: int | None) -> Body:
         """The body of a record, given whole, whose time is `ts_us`: all but its event."""
@@ -99,18 +100,20 @@ class Decoder:
         return self._of_parts(take_apart(self._layout, text), ts_us)
 
     def _of_line(self, text: bytes, head: re.Match[bytes], ts_us: int | None) -> Body:
-        values = head.groups()
         body: Body = {}
-        if ts_us is not None and (ts := self._ts(ts_us, values[self._date])) is not None:
+        if ts_us is not None and (ts := self._ts(ts_us, head[self._date + 1])) is not None:
             body["ts"] = ts
-        for at, name, texts in self._plain:
-            if (value := values[at]) is not None:
-                body[name] = texts[value]
+        body |= self._own_texts(head)
         message = text[head.end():]
         if message.endswith(b"\n"):
             message = message[:-2] if message.endswith(b"\r\n") else message[:-1]
         body["message"] = message.decode(self._layout.encoding, "replace")
         return body
+
+    def _own_texts(self, head: re.Match[bytes]) -> dict[str, str]:
+        """Level, logger and thread, as far as the head prints them, in its order."""
+        values = head.groups()
+        return {name: texts[value] for at, name, texts in self._own if (value := values[at]) is not None}
 
     def _of_parts(self, parts: Parts, ts_us: int | None) -> Body:
         single: dict[str, str] = {}

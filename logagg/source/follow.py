@@ -133,7 +133,7 @@ class Follower:
         self._fingerprint = ""
         self._prints: Prints | None = None
         self._beginning: bytes | None = None
-        self._head = b""
+        self._head = b""                        #: of the content that was identified
         self._flushed_size = -1
         self._wholed_size = -1
         self._block_bytes = self._block_bytes_min = block_bytes
@@ -199,8 +199,7 @@ class Follower:
         self.state, self.stream, self.judged, self._prints = State.UNKNOWN, None, None, None
         self.generation += 1
         self.examined = self.lines_end = 0
-        self._beginning = None
-        self._head = b""
+        self._beginning, self._head = None, b""
         self._flushed_size = self._wholed_size = -1
 
     @property
@@ -237,7 +236,7 @@ class Follower:
         return line
 
     def beginning(self) -> bytes:
-        """The first line, as far as it is there; empty for an empty file."""
+        """The first line with its end, as far as it is there; empty for an empty file."""
         if self._beginning is None or b"\n" not in self._beginning:
             head = self.file.read_at(0, HEAD_BYTES) if self.file is not None else b""
             line = first_line(head)

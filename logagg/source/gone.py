@@ -90,9 +90,9 @@ class Rotations:
         self._suspects: list[_Suspect] = []
         self._changed = True
 
-    def known_before(self, streams: Mapping[str, Iterable[str]], at_s: float) -> None:
+    def known_before(self, streams: Mapping[str, Sequence[str]], at_s: float) -> None:
         """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`."""
-        for name, ids in streams.items():
+        for name, ids in ((name, ids) for name, ids in streams.items() if ids):
             before, now = _There(frozenset(), frozenset(ids), at_s), self._there.setdefault(name, _NOTHING)
             if now.followers:
                 self._suspect(before, now.followers, now.at_s)

@@ -12,6 +12,7 @@ from logagg.source.identity import (
     Copy,
     New,
     Wait,
+    first_line,
     identify,
     line_text,
     new_stream,
@@ -34,6 +35,11 @@ class Holders:
             self.by_id[stream.id] = follower
             if not stream.revision:
                 self._unborn.add((stream.app, stream.host, stream.first_line))
+
+    def is_unpacking(self, stream: Stream) -> bool:
+        """Whether a compressed file that is the stream is being read: what follows in it, nothing shows yet."""
+        holder = self.by_id.get(stream.id)
+        return holder is not None and holder.packed and holder.behind
 
     def expects(self, app: str, host: str, line: bytes) -> bool:
         """Whether a file that may begin so is about to be committed for the first time."""
@@ -68,6 +74,8 @@ def recognise(
     else:
         texts = (line_text(line), none)
         candidates = [s for t in texts for s in store.streams(host=source.host, app=source.app, first_line=t)]
+    if follower.packed and any(holders.is_unpacking(stream) for stream in candidates):
+        return
     if candidates or not follower.packed:
         _decide(follower, line, candidates, holders, store, now_s)
     else:
@@ -125,12 +133,16 @@ def stored_window(store: Store, stream: Stream, offset: int) -> str | None:
     return window_hash(window) if at >= offset else None
 
 
+def _begins(head: bytes, line: bytes, follower: Follower) -> bool:
+    return head.startswith(follower.beginning()) if line == NO_LINE else first_line(head) == line
+
+
 def _decide(
     follower: Follower, line: bytes, candidates: list[Stream], holders: Holders, store: Store, now_s: float
 ) -> None:
     facts = follower.facts(line, frozenset(stream.read_end for stream in candidates))
-    if facts is None:
-        return
+    if facts is None or not _begins(facts.head, line, follower):
+        return  # It is not read through yet; or it was emptied and written anew since it was asked for its first line.
     holding = [holders.by_id[stream.id] for stream in candidates if stream.id in holders.by_id]
     held = {other.stream.id: other.holder() for other in holding
             if (other.packed or other.reopen()) and other.stream is not None}

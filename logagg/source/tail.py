@@ -126,7 +126,8 @@ class Agent:
         try:
             self._identify(active, now_s, final=final)
             self._commit(active, now_s, final=final)
-            self._observe(now_s, final=final)
+            lost = any(follower.unseen for follower in active if follower.state is State.UNKNOWN)
+            self._observe(now_s, final=final, lost=lost)
         except StoreUnavailable as error:
             self._retry_s = now_s + self._backoff.next_s()
             self._notices.begin("store", f"{error}; trying again until it is back, nothing is lost")
@@ -305,14 +306,15 @@ class Agent:
             if key not in failing:
                 self._observers[key].begin(now_us, followers)
 
-    def _observe(self, now_s: float, *, final: bool) -> None:
+    def _observe(self, now_s: float, *, final: bool, lost: bool) -> None:
+        """Write down what is due; at once where something was lost, lest that be forgotten."""
         failing = self._failing()
         followers = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
-            if final or observer.due(now_s):
+            if final or lost or observer.due(now_s):
                 followers = followers or self._by_source()
                 observer.write(self._store, self._ingest, self._clock.now_us(), now_s, followers[key],
                                all_there=key not in failing, final=final)

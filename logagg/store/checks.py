@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol
 
+from logagg.bodies import KeptEvents
 from logagg.errors import StoreError
 from logagg.interfaces import Committed
-from logagg.record import Chunk, Counts, Stream
+from logagg.record import Chunk, Counts, Event, Stream
 from logagg.store.codec import printable
 
 EXPIRING_STEPS = ("minute", "quarter", "hour")
@@ -88,15 +89,22 @@ def check_chunks(stream: str, chunks: Sequence[Chunk]) -> None:
 
 
 def _check_parts(where: str, chunk: Chunk) -> None:
-    offsets = set[int]()
-    for event in chunk.events:
-        if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end:
-            raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")
-        offsets.add(event.offset)
+    offsets, streams = _places(chunk.events)
+    if offsets and not (streams == {chunk.stream} and chunk.start <= min(offsets) and max(offsets) < chunk.end):
+        event = next(event for event in chunk.events
+                     if event.stream != chunk.stream or not chunk.start <= event.offset < chunk.end)
+        raise StoreError(f"{where}: an event of {printable(event.stream)} at {event.offset} is outside")
     if len(offsets) != len(chunk.events):
         raise StoreError(f"{where}: two events have the same offset")
     if len({partial.minute for partial in chunk.partials}) != len(chunk.partials):
         raise StoreError(f"{where}: two partials have the same minute")
+
+
+def _places(events: Sequence[Event]) -> tuple[set[int], set[str]]:
+    """The offsets and the streams of events, which are not made for this where there are columns."""
+    if isinstance(events, KeptEvents):
+        return set(events.bodies.offsets), {events.stream}
+    return {event.offset for event in events}, {event.stream for event in events}
 
 
 def check_replace(stream: str, start: int, end: int, old: Sequence[Chunk], new: Sequence[Chunk]) -> None:

@@ -46,6 +46,9 @@ class MemoryStore:
         found.sort(key=lambda stream: (stream.app, stream.host, stream.path, stream.first_line, stream.n))
         return [copy.deepcopy(stream) for stream in found]
 
+    def ready(self, chunk: Chunk) -> Chunk:
+        return chunk
+
     def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
         with self._lock:
             answers = decide_commits(self._streams, commits)

@@ -5,7 +5,7 @@ Fields are real wherever BSON can hold them, so that users can query them. What 
 and exact as JSON text in `body_json` (events) or `value_json` (documents), from which it is read back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import DatetimeMS, Timestamp, encode
@@ -14,6 +14,7 @@ from bson.errors import InvalidDocument
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
+from logagg.bodies import KeptEvents
 from logagg.record import BucketKey, Chunk, Event, Mark, Partial, Stream
 from logagg.store.codec import counts_from_list, counts_to_list, from_column, from_json, to_column, to_json
 
@@ -23,6 +24,27 @@ Document = dict[str, Any]
 BODY_FIELDS = frozenset(("logger", "thread", "message", "mdc", "ndc", "marker", "exception", "fields", "extra"))
 _OWN_KEYS = frozenset(("level", "event"))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
+class EncodedEvents(KeptEvents):
+    """Events with the documents that they are stored as."""
+
+    __slots__ = ("documents",)
+
+    def __init__(self, events: KeptEvents, documents: list[RawBSONDocument]) -> None:
+        super().__init__(events.stream, events.bodies, events.claims)
+        self.documents = documents
+
+
+def encode_events(events: Sequence[Event], now_us: int) -> list[RawBSONDocument]:
+    """The events' documents; `now_us` is kept for an event without a time, which expires by it."""
+    if isinstance(events, EncodedEvents):
+        return events.documents
+    if isinstance(events, KeptEvents):
+        from logagg.store.mongo_events import encode_columns  # with numpy: commands that write no events do without
+
+        return encode_columns(events, now_us)
+    return [document_of_event(event, now_us) for event in events]
 
 
 def document_of_event(event: Event, now_us: int) -> RawBSONDocument:

@@ -45,6 +45,9 @@ class SqliteStore:
             rows = db.execute(f"SELECT {read.STREAM_COLUMNS} FROM streams WHERE {where}", [*wanted.values()]).fetchall()
         return sorted(map(read.stream_of, rows), key=lambda s: (s.app, s.host, s.path, s.first_line, s.n))
 
+    def ready(self, chunk: Chunk) -> Chunk:
+        return chunk
+
     def commit(self, commits: Sequence[tuple[Stream, Sequence[Chunk]]]) -> list[Committed]:
         now_us = self._clock.now_us()
         prepared = [[event_rows(chunk.events, now_us) for chunk in chunks] for _, chunks in commits]

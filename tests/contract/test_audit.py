@@ -2,6 +2,7 @@
 
 import gzip
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from logagg.audit import Audit
 from logagg.cli import main
 from logagg.config import load
 from logagg.interfaces import Store
+from logagg.merge import Merger
 from logagg.raw import compress, decompress
 from logagg.record import Chunk, Counts, Stream
 from logagg.rollup.expire import expire
@@ -334,3 +336,30 @@ def test_no_bytes_of_a_stream(whole: Place, store: Store) -> None:
     for chunk in list(store.chunks()):
         delete_chunk(whole.url, chunk.start)
     assert f"no chunk holds the bytes 0 to {streams[0].end:,}" in whole.problems()
+
+
+def test_beside_an_agent(whole: Place) -> None:
+    """While the log grows and is read, chunks are merged and the audit looks on, nothing seems wrong with the stream,
+    and nothing but the newest bytes of the file may be pending."""
+    ended = threading.Event()
+
+    def grow() -> None:
+        merger_store = open_store(whole.url)
+        for i in range(300, 900, 100):
+            with (whole.logs / "a.log").open("a") as file:
+                file.write(lines(i, i + 100))
+            whole.read()
+            Merger(merger_store).merge(4_000_000_000_000_000)
+        merger_store.close()
+        ended.set()
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    audits = 0
+    while not ended.is_set():
+        found = whole.audit()
+        assert [one.problems for one in found.streams] == [()]
+        assert {one.why for one in found.files[0].missing} <= {"pending"} and found.files[0].differs_at is None
+        audits += 1
+    thread.join(60)
+    assert audits > 1 and whole.audit().proven

@@ -4,6 +4,7 @@ test_store_reading.py and test_store_folding.py go on.
 """
 
 import multiprocessing
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from logagg.errors import StoreError
 from logagg.interfaces import Store
-from logagg.record import Bucket, BucketKey, Chunk, Counts, Mark
+from logagg.record import Bucket, BucketKey, Chunk, Counts, Mark, Stream
 from logagg.store import open_store
 from logagg.store.memory import MemoryStore
 from tests.contract.making import (
@@ -210,6 +211,39 @@ class TestOpenChunk:
         state = commit(store, stream(), chunk("s1", 0, 10, open=True))
         store.commit([(replace(state, path="/x"), [])])
         assert [(c.start, c.open, c.revision) for c in store.chunks()] == [(0, True, 1)]
+
+    def test_many_that_grow_together(self, store: Store) -> None:
+        """Groups of streams, of which some grow by an open chunk, some by several, some have moved and some only have
+        a new path, leave in every store what they leave in memory."""
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        rng, model = random.Random(seed), MemoryStore()
+        for _ in range(12):
+            group = [grown(rng, model, id) for id in rng.sample("abcdefgh", rng.randrange(1, 8))]
+            assert store.commit(group) == model.commit(group)
+            assert everything(store) == everything(model)
+            assert_whole(store)
+            if not rng.randrange(4):
+                fold_all(store)
+                fold_all(model)
+
+
+def grown(rng: random.Random, store: Store, id: str) -> tuple[Stream, list[Chunk]]:
+    """What is to be committed of a stream next, perhaps upon a state that is not the stored one."""
+    [state] = store.streams(id=id) or [stream(id)]
+    if not rng.randrange(6):
+        state = replace(state, revision=state.revision + rng.choice([-1, 1]))
+    if not rng.randrange(6):
+        return replace(state, path=f"/{rng.random()}"), []
+    ends = [state.end + 10 * i for i in range(1, rng.randrange(2, 4))]
+    parts = [chunk(id, start, end, offsets=range(start, end, rng.choice([5, 10])),
+                   minutes=sorted(rng.sample(range(T0_MINUTE, T0_MINUTE + 4), rng.randrange(3))))
+             for start, end in zip([state.resume, *ends], ends, strict=False)]
+    if rng.randrange(4):
+        parts[-1] = replace(parts[-1], open=True)
+    elif not rng.randrange(4):
+        parts[0] = replace(parts[0], raw=b"", events=(), gone="truncated")
+    return after(state, parts), parts
 
 
 class TestReplace:

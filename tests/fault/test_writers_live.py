@@ -15,7 +15,15 @@ from logagg.store import open_store
 from tests.mongod import database_url
 from tests.service import Service
 from tests.waiting import until
-from tests.writers import Load, Writers, check_each_once, committed_records, numbered_writer, source_tables
+from tests.writers import (
+    Load,
+    Writers,
+    check_each_once,
+    committed_records,
+    configuration,
+    numbered_writer,
+    source_tables,
+)
 
 __all__ = ["numbered_writer"]
 
@@ -34,12 +42,6 @@ def a_seed() -> random.Random:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     return random.Random(seed)
-
-
-def configuration(folder: Path, store_url: str, sources: str) -> Path:
-    config = folder / "logagg.toml"
-    config.write_text(f'[store]\nurl = "{store_url}"\n\n{sources}')
-    return config
 
 
 def kept_numbers(store_url: str) -> Iterator[int]:

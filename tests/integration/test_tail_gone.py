@@ -229,3 +229,16 @@ def test_intervals_are_bounded() -> None:
     assert intervals[0][:2] == [NOW_US, NOW_US + 10 * 2 * INTERVALS_MAX + 1]
     last_us = NOW_US + 10 * (3 * INTERVALS_MAX - 1)
     assert intervals[-1] == [last_us, last_us + 1, "truncated"]
+
+
+def test_what_was_lost_is_written_down_at_once(tmp_path: Path) -> None:
+    """An agent that is killed right after it found a log emptied leaves the interval and the loss behind."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 100))
+    bench.settle(5.3)
+    lose(bench, lines("late", 50))
+    bench.settle(2)
+    bench.restart(kill=True)
+    bench.settle(WAIT_S)
+    assert dropped(bench) == {"truncated": len(lines("late", 50))}
+    assert ("a.log", "truncated") in unseen(bench)

@@ -1,5 +1,6 @@
 """Holes: NULs that nobody wrote. They are dropped and counted; the records around them are whole."""
 
+import gzip
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -149,3 +150,18 @@ def test_emptied_under_a_writer_that_does_not_append(tmp_path: Path, seed: int) 
     table = ledger(log.store, 0)
     assert table["totals"]["rejected"] == 0
     assert table["totals"]["pending"] == 0
+
+
+def test_compressed_generations_of_one_hole(tmp_path: Path) -> None:
+    """Compressed while nobody followed, the generations begin with the same hole, each a longer one: none is taken for
+    a part of another."""
+    written, holes = 0, [0]
+    for generation in range(12):
+        text = lines(written, 3000)
+        (tmp_path / f"a.log.{99 - generation}.gz").write_bytes(gzip.compress(bytes(holes[-1]) + text))
+        written += 3000
+        holes.append(holes[-1] + len(text))
+    log = Log(tmp_path)
+    log.settle(30)
+    assert sorted(int(message.split()[1]) for message in messages(log.store)) == list(range(written))
+    assert sorted(stream.dropped.get("hole", 0) for stream in log.store.streams()) == holes[:-1]

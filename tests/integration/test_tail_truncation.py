@@ -1,8 +1,12 @@
 """A log that is emptied in place begins a new stream; nothing is read twice."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from logagg.ledger import ledger
+from logagg.source.follow import Follower
 from tests.tailing import Bench
 
 
@@ -30,6 +34,31 @@ def test_emptied_and_grown_longer_between_two_looks(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(lines("two", 150))
     bench.settle()
     assert bench.contents() == [lines("one", 100), lines("two", 150)]
+
+
+@pytest.mark.parametrize("step", ["facts", "read"])
+def test_emptied_while_it_is_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A new log that is emptied and written anew between two looks at it, before anything of it is committed, is what
+    it is then: no stream has one content's name and another one's bytes."""
+    bench = Bench(tmp_path)
+    work: Callable[..., object] = getattr(Follower, step)
+    emptied: list[str] = []
+
+    def empty_first(follower: Follower, *args: object, **options: object) -> object:
+        if not emptied and follower.size:
+            emptied.append(follower.path)
+            (tmp_path / "a.log").write_text(lines("two", 2000))
+        return work(follower, *args, **options)
+
+    monkeypatch.setattr(Follower, step, empty_first)
+    bench.write("a.log", lines("one", 1000))
+    bench.settle()
+    (tmp_path / "a.log.1").write_text(lines("one", 1000))
+    bench.settle(8)
+    assert emptied
+    assert sorted(bench.contents()) == [lines("one", 1000), lines("two", 2000)]
+    assert all(content.startswith(stream.first_line)
+               for stream, content in zip(bench.streams(), bench.contents(), strict=True))
 
 
 def test_copied_and_emptied(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Which chunks are merged, and what a merged chunk holds."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from logagg.grammar.reader import LayoutReader
+from logagg.ingest import Ingest, Pipeline, Segment
 from logagg.merge import (
     COUNT_MIN,
     MERGED_BYTES_MAX,
@@ -19,8 +22,11 @@ from logagg.merge import (
 )
 from logagg.raw import compress, decompress
 from logagg.record import Chunk, Counts, Partial, Stream
+from logagg.rollup.metric import MetricSet
+from logagg.source.identity import WINDOW_BYTES
 from logagg.store.memory import MemoryStore
 from tests.contract.making import commit, stored
+from tests.unit.test_ingest import NoClaims
 
 NOW_US = 1_790_000_000_000_000
 LATELY_US = NOW_US - 2 * YOUNG_US
@@ -135,6 +141,26 @@ def test_no_byte_is_written_often() -> None:
     assert all(one.end == other.start for one, other in pairwise(kept))
     assert written <= 6 * end
     assert len(kept) < 100
+
+
+def test_a_line_a_second_settles() -> None:
+    """A stream with a line a second, looked at once a minute for half an hour, keeps one chunk for each 32 KiB and no
+    more than another twenty for what has just come."""
+    store = MemoryStore()
+    pipe = Pipeline(LayoutReader("%d %-5p %c - %m%n"), NoClaims(), MetricSet())
+    ingest, merger = Ingest(store, lambda stream: pipe), Merger(store)
+    state, content, most = Stream("s1", "host", "app", "a.log", "x"), b"", 0
+    for second in range(1800):
+        now = datetime(2026, 11, 20, 10, tzinfo=UTC) + timedelta(seconds=second)
+        content += f"{now:%Y-%m-%d %H:%M:%S},000 INFO  a.b.Orders - order {second * 7919} {'.' * 140}\n".encode()
+        low = max(0, state.resume - WINDOW_BYTES)
+        [outcome] = ingest.commit([Segment(state, low, content[low:], flush=True, path=state.path)])
+        state = outcome.stream
+        if second % 60 == 59:
+            merger.merge(round(now.timestamp() * 1e6))
+            most = max(most, sum(1 for _ in store.chunks()) - len(content) // SMALL_BYTES_MAX)
+    assert b"".join(decompress(chunk.raw) for chunk in store.chunks()) == content
+    assert most <= 20
 
 
 def chunk_with(chunk: Chunk) -> Chunk:
