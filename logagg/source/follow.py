@@ -178,7 +178,8 @@ class Follower:
                 "%s %s: a new file from here on; %d bytes of the old content had been seen and not committed",
                 self.path, why, lost,
             )
-            self.left |= {self.stream.id}
+            if self.stream.revision:        # else its name is free: another agent may give it to the next content
+                self.left |= {self.stream.id}
             if lost and self.stream.revision:
                 self.lost[self.stream.id] = Lost(self.stream, seen, TRUNCATED)
         if seen and self.state in (State.UNKNOWN, State.READING) and not (self.stream and self.stream.revision):

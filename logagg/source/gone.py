@@ -91,9 +91,10 @@ class Rotations:
         self._changed = True
 
     def known_before(self, streams: Mapping[str, Sequence[str]], at_s: float) -> None:
-        """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`."""
+        """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`, the
+        newest first. If nobody has that one any more, others may have followed it."""
         for name, ids in ((name, ids) for name, ids in streams.items() if ids):
-            before, now = _There(frozenset(), frozenset(ids), at_s), self._there.setdefault(name, _NOTHING)
+            before, now = _There(frozenset(), frozenset(ids[:1]), at_s), self._there.setdefault(name, _NOTHING)
             if now.followers:
                 self._suspect(before, now.followers, now.at_s)
             else:
@@ -123,7 +124,7 @@ class Rotations:
         for name, there in self._there.items():
             if there.followers and not any(_is_unknown(follower) for follower in there.followers):
                 newest = sorted(there.followers, key=lambda follower: -follower.grew_s)[:KNOWN_MAX]
-                found[name] = sorted(id for id in map(_stream_of, newest) if id)
+                found[name] = list(dict.fromkeys(id for id in map(_stream_of, newest) if id))
         return found
 
     def decided(self, followers: Sequence[Follower]) -> list[Unseen]:

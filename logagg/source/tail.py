@@ -125,9 +125,10 @@ class Agent:
         active = [follower for follower in self._roster.followers if not follower.rests]
         try:
             self._identify(active, now_s, final=final)
+            if any(follower.unseen for follower in active):     # before what took its place is committed: else a kill
+                self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it
             self._commit(active, now_s, final=final)
-            lost = any(follower.unseen for follower in active if follower.state is State.UNKNOWN)
-            self._observe(now_s, final=final, lost=lost)
+            self._observe(now_s, final=final)
         except StoreUnavailable as error:
             self._retry_s = now_s + self._backoff.next_s()
             self._notices.begin("store", f"{error}; trying again until it is back, nothing is lost")
@@ -306,8 +307,8 @@ class Agent:
             if key not in failing:
                 self._observers[key].begin(now_us, followers)
 
-    def _observe(self, now_s: float, *, final: bool, lost: bool) -> None:
-        """Write down what is due; at once where something was lost, lest that be forgotten."""
+    def _observe(self, now_s: float, *, final: bool, lost: bool = False) -> None:
+        """Write down what is due; at once where something was lost."""
         failing = self._failing()
         followers = None
         for key, observer in self._observers.items():
