@@ -38,7 +38,10 @@ log = logging.getLogger(__name__)
 FOLD_S, FOLD_IDLE_S = 0.25, 1.0
 """How often to ask for what agents of other processes commit: while they do, and else."""
 
-FOLD_REST_FACTOR = 4
+FOLD_REST_FACTOR, FOLD_REST_S = 4, 0.15
+"""A fold rests so many times as long as it took, and up to so long even twice as many times: where much is going on,
+that is soon enough."""
+
 EVALUATE_S = 1.0
 """How often to evaluate where nothing is folded: how far sources were read is written down every few seconds."""
 
@@ -100,6 +103,7 @@ class Aggregator:
                 folded = self._step(lease)
                 backoff.reset()
                 rest_s = FOLD_REST_FACTOR * (time.thread_time() - start_s) if folded else 0.0
+                rest_s = max(rest_s, min(2 * rest_s, FOLD_REST_S))
                 wait_s = FOLD_S if folded else min(2 * wait_s, FOLD_IDLE_S)
             except StoreUnavailable as error:
                 rest_s = backoff.next_s()

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 ROLES = ("agent", "aggregator", "web")
 SERVE_AGAIN_S = 10.0
 PATHS_MAX = 20_000
-READ_BYTES = 4 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
+READ_BYTES = 8 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""

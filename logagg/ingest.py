@@ -456,6 +456,10 @@ def _size(batch: Batch, i: int) -> int:
 def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Sequence[Event]:
     """A document for each record that is kept, in order."""
     rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
+    if not rows:
+        return ()
+    if not len(claims):
+        return KeptEvents(state.id, batch.bodies(rows), {})
     place = rows if keep == "all" else {row: number for number, row in enumerate(rows)}
     claimed = {place[row]: (name, fields)
                for row, name, fields in zip(claims.rows, claims.names, claims.fields, strict=True)

@@ -6,7 +6,8 @@
     scripts/bench_follow.py --files 1000 --rate 0                       idle
 
 Prints the process's CPU share (user and system over wall time), the stored chunks over time, and how long a WARN line,
-every twentieth, takes from its writing until another process finds it in the store.
+every twentieth, takes from its writing until another process finds it in the store. The first chunks are merged after
+four minutes: `--seconds 400` shows how their number falls, and that it grows by the merged ones only.
 """
 
 import argparse
@@ -93,17 +94,20 @@ def watch(watcher: "Watcher", pid: int, options: argparse.Namespace) -> dict[str
     start_s, start_cpu_s = time.monotonic(), cpu_s(pid)
     pause = threading.Event()
     said_s, said_cpu_s = start_s, start_cpu_s
+    most = 0
     while (now_s := time.monotonic()) < start_s + options.seconds:
         if options.rate:
             watcher.look()
         if now_s - said_s >= REPORT_S:
-            used_s = cpu_s(pid)
+            used_s, chunks = cpu_s(pid), watcher.chunks()
+            most = max(most, chunks)
             print(f"{now_s - start_s:5.0f} s: {100 * (used_s - said_cpu_s) / (now_s - said_s):5.1f} % of a core, "
-                  f"{watcher.chunks()} chunks, {watcher.unfolded()} not folded", flush=True)
+                  f"{chunks} chunks, {watcher.unfolded()} not folded", flush=True)
             said_s, said_cpu_s = time.monotonic(), cpu_s(pid)
         pause.wait(LOOK_S if options.rate else 1.0)
     share = (cpu_s(pid) - start_cpu_s) / (time.monotonic() - start_s)
-    figures = {"cpu_percent": round(100 * share, 2), "chunks": watcher.chunks(), "seen": len(watcher.latencies_ms)}
+    figures = {"cpu_percent": round(100 * share, 2), "chunks": watcher.chunks(), "most_chunks": most,
+               "seen": len(watcher.latencies_ms)}
     if watcher.latencies_ms:
         ordered = sorted(watcher.latencies_ms)
         figures |= {"median_ms": round(statistics.median(ordered)), "p95_ms": round(ordered[int(len(ordered) * 0.95)]),

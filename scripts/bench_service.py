@@ -11,8 +11,11 @@ from bench_log import ROOT
 
 FOLLOW = {      # what bench_follow.py is asked: what of its answer is kept, and under which name
     ("--files", "1000", "--rate", "0"): {"cpu_percent": "idle agent, 1,000 files: % of a core"},
-    ("--files", "1000", "--rate", "1"): {"cpu_percent": "1,000 streams, a line a second each: % of a core",
-                                         "chunks": "1,000 streams, a line a second each: stored chunks"},
+    ("--files", "1000", "--rate", "1", "--seconds", "400"): {
+        "cpu_percent": "1,000 streams, a line a second each: % of a core",
+        "median_ms": "1,000 streams, a line a second each, line to event: median ms",
+        "most_chunks": "1,000 streams, a line a second each: stored chunks before the first are merged",
+        "chunks": "1,000 streams, a line a second each: stored chunks after 400 s"},
     ("--files", "1", "--rate", "5000"): {"median_ms": "5,000 lines/s, line to event: median ms",
                                          "p99_ms": "5,000 lines/s, line to event: p99 ms"},
 }

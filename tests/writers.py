@@ -88,6 +88,7 @@ class Load:
     size_kb: int
     keep: int
     per_second: int
+    truth: bool = False     #: Log4j 2 also writes all records to truth.log, which is not rolled
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +177,10 @@ def _log4j2(folder: Path, names: Iterable[str], load: Load) -> tuple[str, str, s
         kind = "RollingRandomAccessFile" if name == "random" else "RollingFile"
         appenders += (f'<{kind} name="{name}" {attributes}><PatternLayout pattern="{LAYOUT}"/>'
                       f"<Policies>{policies}</Policies>{strategy}</{kind}>\n")
-        loggers += f'<Logger name="{name}" level="info"><AppenderRef ref="{name}"/></Logger>\n'
+        truth = '<AppenderRef ref="truth"/>' if load.truth else ""
+        loggers += f'<Logger name="{name}" level="info"><AppenderRef ref="{name}"/>{truth}</Logger>\n'
+    if load.truth:
+        appenders += f'<File name="truth" fileName="{folder}/truth.log"><PatternLayout pattern="{LAYOUT}"/></File>\n'
     text = (f'<Configuration status="warn"><Appenders>\n{appenders}</Appenders><Loggers>\n{loggers}'
             '<Root level="error"/></Loggers></Configuration>\n')
     return "log4j2.xml", "log4j2.configurationFile", text

@@ -27,6 +27,7 @@ from logagg.source.recognise import Holders, recognise
 
 EXPIRED = "expired"
 PIECE_BYTES = 1 << 16
+TRIES_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,10 @@ def _recognised(store: Store, source: FileSource, file: LogFile, path: str) -> F
     """The file with its stream, or what it is a copy of. It is read through: what is noted of it is not believed."""
     follower = Follower(source, path, file, now_s=0.0)
     follower.remembered = True
-    while follower.state is State.UNKNOWN and follower.beginning():
+    tries = 0       # it may be written anew meanwhile; a compressed one is read through in steps
+    while follower.state is State.UNKNOWN and follower.beginning() and tries < TRIES_MAX:
         recognise(follower, store, 0.0, Holders(()), final=True)
+        tries += not follower.scanning
     if follower.packed and (size := file.size()) is not None:
         follower.size = size
     return follower

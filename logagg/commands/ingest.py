@@ -40,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="pack whose grammar is used; may be repeated (default: the configuration's, else all)")
     parser.add_argument("--jobs", type=_jobs, default=1, metavar="N",
                         help="processes that read side by side, for a backfill of many logs: a log with its rotated "
-                        "parts is read by one; each takes memory of its own (default: 1)")
+                        "parts is read by one; each takes memory of its own, and half a second to start: it pays "
+                        "from some 100 MB on (default: 1)")
     add_progress(parser)
     add_json(parser)
     parser.description = (parser.description or "") + (

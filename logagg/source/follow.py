@@ -350,7 +350,7 @@ class Follower:
         if reached > self.size:
             self.size, self.grew_s = reached, now_s
         self.sure = (self.size, self.looked_s)
-        at_end = reached >= self.size and file.size() is not None
+        at_end = reached >= self.size and not (self.packed and file.size() is None)
         final = at_end and (final or self.packed)
         quiet_s = now_s - self.grew_s
         whole = final or (at_end and quiet_s >= PARTIAL_S - TICK_S)

@@ -183,8 +183,6 @@ class Losses:
 
     def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower], *, all_there: bool) -> None:
         """Write down what was lost without being known as a stream's, and when something may have gone unseen."""
-        if self._known is None:
-            self._recall(store, now_us, now_s)
         self._write_heads(store, now_us, followers)
         unseen = [(follower, one) for follower in followers for one in follower.unseen]
         rotated = [(None, one) for one in self.rotations.decided(followers)] if all_there else []
@@ -223,16 +221,27 @@ class Losses:
             store.put_document("lost", key, None, value | {"size": size, "decided": True})
             del self._heads[key]
 
-    def _recall(self, store: Store, now_us: int, now_s: float) -> None:
-        """At the start: which streams each log had, and when its source was last read to its end."""
+    def recall(self, store: Store, now_us: int, now_s: float) -> None:
+        """Before anything is committed: which streams each log had, and when its source was last read to its end.
+
+        An agent that was killed may not have written that down yet. Then the store's streams tell which there were, and
+        what is missing came later than the last record of the oldest of these.
+        """
+        if self._known is not None:
+            return
         prefix = f"{self._app}@{self._host}:"
         self._heads = {key: value for key, value in store.documents("lost").items()
                        if key.startswith(prefix) and not value["decided"]}
-        self._known = {key.removeprefix(prefix): value["streams"]
-                       for key, value in store.documents("log").items() if key.startswith(prefix)}
+        known = {key.removeprefix(prefix): value["streams"]
+                 for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
-        if observed is not None:
-            self.rotations.known_before(self._known, now_s - (now_us - observed[1]["at_us"]) / 1e6)
+        if observed is not None and known:
+            self.rotations.known_before(known, now_s - (now_us - observed[1]["at_us"]) / 1e6)
+        else:
+            for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
+                at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
+                self.rotations.known_before({name: [stream.id for stream in streams]}, now_s - (now_us - at_us) / 1e6)
+        self._known = known
 
     def _write_known(self, store: Store) -> None:
         """Document "log"/<app>@<host>:<name>: {"streams"}, the newest of each log."""
@@ -241,6 +250,16 @@ class Losses:
             if self._known.get(name) != streams:
                 store.put_document("log", f"{self._app}@{self._host}:{name}", None, {"streams": streams})
                 self._known[name] = streams
+
+
+def _newest(streams: Iterable[Stream]) -> dict[str, list[Stream]]:
+    """Each log's newest streams, the newest first."""
+    found: dict[str, list[Stream]] = {}
+    for stream in sorted(streams, key=lambda stream: -(stream.last_ts_us or 0)):
+        of_log = found.setdefault(log_name(stream.path), [])
+        if len(of_log) < KNOWN_MAX:
+            of_log.append(stream)
+    return found
 
 
 def give_up(commits: GivesUp, known: Mapping[str, Value], now_us: int, followers: Sequence[Follower]) -> list[str]:

@@ -38,6 +38,10 @@ class Observer:
         if self._begun is None:
             self._begun = (now_us, [(f, f.generation, f.size) for f in followers])
 
+    def recall(self, store: Store, now_us: int, now_s: float) -> None:
+        """To be called before anything is committed; only the first call does something."""
+        self._losses.recall(store, now_us, now_s)
+
     def listed(self, now_s: float, followers: Iterable[Follower]) -> None:
         """To be called whenever the folders were listed."""
         self._losses.rotations.listed(followers, now_s)

@@ -31,7 +31,7 @@ from logagg.source.watch import NoWatcher, Watcher
 BUFFER_BYTES_MAX = 8 << 20
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
-ROUND_FACTOR, ROUND_S_MAX = 4, 0.15
+ROUND_FACTOR, ROUND_S_MAX = 4, 0.2
 """Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
 a commit."""
 
@@ -124,6 +124,8 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         active = [follower for follower in self._roster.followers if not follower.rests]
         try:
+            for observer in self._observers.values():
+                observer.recall(self._store, now_us, now_s)
             self._identify(active, now_s, final=final)
             if any(follower.unseen for follower in active):     # before what took its place is committed: else a kill
                 self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it

@@ -31,8 +31,8 @@ from logagg.store.mongo_schema import prepare
 from logagg.store.mongo_server import MongoServer
 
 _WITHOUT_BYTES = {"raw": 0}
-MESSAGE_BYTES_MAX = 32_000_000
-MESSAGE_DOCUMENTS_MAX = 50_000
+COMMAND_BYTES_MAX = 12_000_000
+COMMAND_DOCUMENTS_MAX = 50_000
 
 Encoded = list[RawBSONDocument]
 
@@ -259,19 +259,19 @@ class _ChunkWrites:
 
 
 def _insert_events(db: Database[codec.Document], documents: Encoded, session: ClientSession) -> None:
-    """As `insert_many` does, which looks at each document first: a third of what the driver takes for a commit."""
-    for batch in _messages(documents):
+    """As `insert_many`, which looks at each document first: that takes longer than to send it."""
+    for batch in _commands(documents):
         answer = db.command("insert", db.events.name, documents=batch, ordered=False, session=session)
         if answer.get("writeErrors"):
             raise BulkWriteError(answer)
 
 
-def _messages(documents: Encoded) -> Iterator[Encoded]:
-    """What fits into one message to the server: 48,000,000 bytes and 100,000 documents at most."""
+def _commands(documents: Encoded) -> Iterator[Encoded]:
+    """What fits into one command: the driver sends 16 MiB at most, the server takes 100,000 documents."""
     batch: Encoded = []
     size = 0
     for document in documents:
-        if size + len(document.raw) > MESSAGE_BYTES_MAX or len(batch) == MESSAGE_DOCUMENTS_MAX:
+        if size + len(document.raw) > COMMAND_BYTES_MAX or len(batch) == COMMAND_DOCUMENTS_MAX:
             yield batch
             batch, size = [], 0
         batch.append(document)

@@ -1,6 +1,6 @@
 """Deleting what is too old in MongoDB, some thousand documents a call, each in the caller's transaction."""
 
-from pymongo import DeleteMany
+from pymongo import DeleteMany, DeleteOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -35,11 +35,9 @@ def expire_events(db: Database[Document], session: ClientSession, before_us: int
         if gone == EVENTS_PER_EXPIRY:
             break                                            # to MongoDB, limit 0 means none
         found = list(db.events.find(wanted, {"stream": 1}, session=session).limit(EVENTS_PER_EXPIRY - gone))
-        if found:
-            streams = list({document["stream"] for document in found})
-            ids = [document["_id"] for document in found]
-            gone += db.events.delete_many({"stream": {"$in": streams}, "_id": {"$in": ids}},
-                                          session=session).deleted_count
+        if found:       # one by one: a clustered collection would be looked through for a list of _ids
+            deletes = [DeleteOne({"_id": document["_id"], "stream": document["stream"]}) for document in found]
+            gone += db.events.bulk_write(deletes, ordered=False, session=session).deleted_count
     return gone
 
 

@@ -4,7 +4,7 @@
     streams     the stream's id                        {host, app}; {first_line}
     chunks      {stream, start}                        by_place {stream, start, end, ts_from_us, ts_to_us}; {age_us}
     marks       {stream, start}                        {seq}: chunks that are not folded, oldest first
-    events      {stream, offset}                       by_time {ts_us, stream, offset, event};
+    events      {stream, offset}, clustered            by_time {ts_us, stream, offset, event};
                                                        {committed_us}, sparse: events without a time
     partials    {stream, start, minute}                {minute}
     rollups     {step, zone, start, metric, labels}    none; labels null is the bucket itself with its revision
@@ -43,13 +43,18 @@ COLLECTIONS: Mapping[str, list[IndexModel]] = {
 }
 
 
+#: Clustered by _id: a document is found, and written, in one tree instead of two. Ranges of _id and single ones are
+#: read from it, lists of them ($in) are not. A database of an older logagg keeps its `events` as they are.
+OPTIONS: Mapping[str, dict[str, Any]] = {"events": {"clusteredIndex": {"key": {"_id": 1}, "unique": True}}}
+
+
 def create(db: Database[dict[str, Any]]) -> None:
     """Create what is missing of the newest schema; doing it twice, or two at once, does no harm."""
     present = set(db.list_collection_names())
     for name, indexes in COLLECTIONS.items():
-        if name not in present:
+        if name not in present and (name in OPTIONS or not indexes):    # else its first index makes it
             try:
-                db.create_collection(name, check_exists=False)
+                db.create_collection(name, check_exists=False, **OPTIONS.get(name, {}))
             except OperationFailure as problem:
                 if problem.code != NAMESPACE_EXISTS:     # another process was first
                     raise

@@ -6,7 +6,7 @@ the minutes of its partials) is not written again.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,5 +145,12 @@ def _names(stream: Stream) -> tuple[Any, ...]:
 def _state(stream: Stream) -> tuple[Any, ...]:
     """The values of STATE, at the next revision."""
     return (to_column(stream.path), stream.revision + 1, stream.end, stream.resume, to_json(stream.carry), stream.head,
-            to_json(dict(stream.windows)), to_column(stream.end_window), counts_to_json(stream.counts),
+            _windows_json(stream.windows), to_column(stream.end_window), counts_to_json(stream.counts),
             counts_to_json(stream.open_counts), to_json(dict(stream.dropped)), stream.last_ts_us)
+
+
+def _windows_json(windows: Mapping[int, str]) -> str:
+    """As `to_json`, faster for hexadecimal digits."""
+    if not "".join(windows.values()).isalnum():
+        return to_json(dict(windows))
+    return "{" + ",".join([f'"{offset}":"{digest}"' for offset, digest in windows.items()]) + "}"

@@ -135,6 +135,21 @@ class TestSchema:
                 open_store(mongo_url)
             assert db.list_collection_names() == ["events"]
 
+    def test_events_that_are_not_clustered(self, mongo_url: str) -> None:
+        """A database whose `events` an older logagg made keeps them as they are, and everything works."""
+        with MongoClient[dict[str, Any]](mongo_url) as client:
+            db = client.get_default_database()
+            db.meta.insert_one({"_id": "schema", "version": 1, "program": "logagg"})
+            db.create_collection("events")
+            old = open_store(mongo_url)
+            parts = [chunk("s1", 0, 10), chunk("s1", 10, 20, offsets=[12, 14])]
+            commit(old, stream(), *parts)
+            assert "clusteredIndex" not in db.events.options()
+            assert [found.offset for found in old.events()] == [0, 12, 14]
+            assert [len(found.events) for found in old.chunks(with_parts=True)] == [1, 2]
+            assert old.expire(events_before_us=T0_US + 1)["events"] == 3
+            old.close()
+
     def test_versions(self, mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A newer program migrates an older store, twice without harm; an older one refuses a newer store."""
         old = open_store(mongo_url)
@@ -322,6 +337,21 @@ class TestDocuments:
         [found] = database.events.find({"fields.ok": 5})
         assert found["message"] == "bad ? text"
         assert found["fields"] == {"＄n": str(1 << 70), "ok": 5, "a␀b": "x"}
+
+    def test_a_commit_of_several_commands(self, mongo_store: MongoStore) -> None:
+        """Events that do not fit into one command (16 MiB for the driver) are committed with their chunk as one."""
+        events = tuple(event("s1", i, T0_US + i, message="x" * 1_000_000) for i in range(18))
+        commit(mongo_store, stream(), chunk("s1", 0, 20, events=events))
+        assert [found.offset for found in mongo_store.events()] == [*range(18)]
+
+    def test_events_are_found_by_their_place(self, mongo_store: MongoStore, database: Database[dict[str, Any]]) -> None:
+        """A chunk's events and one event by its _id are looked up, not looked for in all events."""
+        parts = [chunk("s1", i * 10, i * 10 + 10, offsets=range(i * 10, i * 10 + 10)) for i in range(20)]
+        commit(mongo_store, stream(), *parts)
+        one = {"stream": "s1", "_id": {"stream": "s1", "offset": 73}}
+        for wanted, count in ((mongo_read.events_of(parts[7]), 10), (one, 1)):
+            stats = database.events.find(wanted).explain()["executionStats"]
+            assert (stats["nReturned"], stats["totalDocsExamined"] <= count + 2) == (count, True)
 
     def test_a_fold_writes_only_rows_that_changed(self) -> None:
         """Of a bucket's rows only those that were added, changed or removed are written."""

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from logagg.bodies import KeptEvents
 from logagg.errors import StoreError
+from logagg.grammar.reader import LayoutReader
 from logagg.interfaces import Store
 from logagg.record import Bucket, BucketKey, Chunk, Counts, Mark, Stream
 from logagg.store import open_store
@@ -45,6 +47,22 @@ class TestCommit:
         assert list(store.chunks(with_parts=True)) == [replace(part, revision=1)]
         assert list(store.events()) == list(part.events)
         assert store.unfolded(10) == [Mark("s1", 0, 1, (T0_MINUTE,))]
+
+    @pytest.mark.parametrize("count", [2, 200])
+    def test_what_was_made_ready(self, store: Store, count: int) -> None:
+        """A chunk whose events came in columns, and that was made ready before, is the same chunk, and comes back."""
+        line = b"2026-11-20 10:00:01,%03d WARN [main] com.acme.A - caf\xc3\xa9 %d\n"
+        text = b"".join(line % (i, i) for i in range(count))
+        batch = LayoutReader("%d %p [%t] %c - %m%n").read(text, 0, {}, final=True)
+        events = KeptEvents("s1", batch.bodies(range(count)), {1: ("das_call", {"duration_ms": 7})})
+        part = chunk("s1", 0, len(text), events=events)
+        ready = store.ready(part)
+        assert ready == part
+        assert ready.events == tuple(events)
+        assert store.commit([(after(stream(), [ready]), [ready])]) == ["committed"]
+        assert list(store.events()) == list(events)
+        with pytest.raises(StoreError, match="outside"):
+            store.commit([(after(stream("s2"), [replace(ready, stream="s2")]), [replace(ready, stream="s2")])])
 
     def test_a_moved_stream_leaves_nothing(self, store: Store) -> None:
         """In a group, a stream whose revision is not the stored one is "moved", and all others are committed."""

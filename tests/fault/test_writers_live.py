@@ -3,17 +3,19 @@
 Their old files are compressed, renamed at each rollover and deleted, and the applications start anew on the way.
 """
 
+import json
 import random
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from logagg.store import open_store
 from tests.mongod import database_url
-from tests.service import Service
+from tests.service import Service, logagg
 from tests.waiting import until
 from tests.writers import (
     Load,
@@ -21,6 +23,7 @@ from tests.writers import (
     check_each_once,
     committed_records,
     configuration,
+    found_records,
     numbered_writer,
     source_tables,
 )
@@ -132,3 +135,48 @@ def test_all_policies(numbered_writer: str, tmp_path: Path) -> None:
 def test_all_policies_for_long(numbered_writer: str, store_url: str, tmp_path: Path) -> None:
     """The same with files of 1 MB over more than a minute and ten kills."""
     follow_all_policies(numbered_writer, tmp_path, store_url, Load(size_kb=1024, keep=20, per_second=2000), 140_000, 5)
+
+
+def written_at(truth: Path) -> list[int]:
+    """The time of each record, in milliseconds since the epoch."""
+    times = re.findall(r"^(\S+) (?:INFO |ERROR) \[main\] \w+ - record (\d+) ", truth.read_text(), re.MULTILINE)
+    assert [int(number) for _, number in times] == list(range(len(times)))
+    return [round(datetime.fromisoformat(time + "+00:00").timestamp() * 1000) for time, _ in times]
+
+
+def milliseconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp() * 1000
+
+
+@pytest.mark.service
+def test_what_is_missing_was_flagged(numbered_writer: str, store_url: str, tmp_path: Path) -> None:
+    """Seven old files at full speed, and a service that is away while more are filled: no record is repeated, and each
+    that is missing was written within an interval that the status tells, or its bytes are counted."""
+    chance = a_seed()
+    count, kills, policies = 400_000, 2, {"log4j2": ("max",)}
+    config = configuration(tmp_path, store_url, source_tables(tmp_path, policies))
+    truth = tmp_path / "truth.log"
+    with Service(config) as service, Writers(numbered_writer, tmp_path, Load(1024, 7, 0, truth=True),
+                                             policies) as writers:
+        writers.start(0, count)
+        for kill in range(kills):
+            more = committed_records(store_url) + chance.randrange(1, count // 20)
+            until(lambda more=more: service.holds(committed_records(store_url) >= more), f"work, kill {kill}", 120)
+            service.kill()
+            size = truth.stat().st_size + (10 << 20)
+            until(lambda size=size: truth.stat().st_size >= size or not writers.writing(), "rollovers")
+            service.start()
+        writers.finish()
+        until(lambda: service.holds(count - 1 in found_records(store_url, "max").numbers), "the last record", 120)
+        assert service.stop() == 0, service.messages()
+    status = json.loads(logagg("status", "--json", config=config).stdout)
+    found = found_records(store_url, "max")
+    times, missing = written_at(truth), sorted(set(range(count)) - found.numbers.keys())
+    flagged = [(milliseconds(one["from"]), milliseconds(one["to"])) for one in status["unseen"]]
+    outside = [n for n in missing if not any(start <= times[n] <= end for start, end in flagged)]
+    counted = sum(row["pending"] + sum(row["dropped"].values()) for row in status["streams"] if row["stream"])
+    print(f"{len(missing)} missing in {(times[-1] - times[0]) / 1000:.1f} s, {len(outside)} of them outside "
+          f"{len(flagged)} intervals of {sum(b - a for a, b in flagged) / 1000:.1f} s, {counted} bytes counted")
+    assert missing, "nothing was lost: the service was not away for long enough"
+    assert max(found.numbers.values()) == 1
+    assert 80 * len(outside) <= counted

@@ -211,6 +211,21 @@ def test_files_that_came_and_went(
     assert unseen(bench) == told
 
 
+def test_killed_before_anything_was_noted(tmp_path: Path) -> None:
+    """An agent that was killed before it noted which files a log had: the streams in the store tell it."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", lines("one", 10))
+    bench.settle()
+    bench.agent.close()
+    for key in [key for key in bench.store.kept if key[0] in ("log", "observation")]:
+        del bench.store.kept[key]
+    (tmp_path / "a.log").unlink()
+    bench.write("a.log", lines("later", 10))
+    bench.start()
+    bench.settle(12)
+    assert unseen(bench) == [("a.log", "rotated")]
+
+
 def test_names_of_one_log() -> None:
     """Numbers, dates and compression do not make another log of it."""
     names = ["/l/app.log", "/l/app.log.1", "/l/app-2026-11-20-3.log.gz", "/old/app.2026-11-20.log", "/l/app_7.log.zst"]
