@@ -148,10 +148,12 @@ class Follower:
             return False
         size = self.file.size() or 0
         known = max(self.size, self.stream.read_end if self.stream else 0)
+        # A size that nobody has compared with the content may be the next content's.
+        seen = (self.size, looked_s) if self.stream is None or self.sure[0] == self.size else self.sure
         if size < known:
-            self.forget(f"shrank from {known} to {size} bytes", self.size, looked_s)
-        elif check and size and (size > self.size or not self._head) and not self._is_still_the_same(size):
-            self.forget("does not hold what was read of it before", self.size, looked_s)
+            self.forget(f"shrank from {known} to {size} bytes", *seen)
+        elif check and size and (size > self.sure[0] or not self._head) and not self._is_still_the_same(size):
+            self.forget("does not hold what was read of it before", *seen)
         if size == self.size:
             return False
         self.size, self.grew_s = size, now_s

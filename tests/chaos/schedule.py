@@ -65,20 +65,20 @@ APPLICATION: dict[str, tuple[int, Draw]] = {
     "rotate_max": (4, _of_log(late=(0, 0, 2), seconds=(0, 0, 0.1, 1), empty=SOME)),
     "rotate_date": (4, _of_log(late=(0, 0, 2), seconds=(0, 0, 0.1, 1), empty=SOME)),
     "symlink_swap": (6, _of_log(empty=SOME)),
-    "compress": (5, _of_log(suffix=(".gz", ".gz", ".zst", ".bz2", ".xz"))),
-    "compress_slowly": (5, _of_log(suffix=(".gz", ".gz", ".zst", ".bz2", ".xz"), seconds=(0.1, 1, 6))),
+    "compress": (7, _of_log(suffix=(".gz", ".gz", ".zst", ".bz2", ".xz"))),
+    "compress_slowly": (7, _of_log(suffix=(".gz", ".gz", ".zst", ".bz2", ".xz"), seconds=(0.1, 1, 6))),
     "copytruncate": (5, _of_log(between=(0, 0, 1), seconds=(0, 0.3, 3))),
     "truncate_read": (5, _of_log()),
     "truncate_seen": (5, _of_log(records=FEW, seconds=(0, 0.1, 1, 6))),
     "truncate_unseen": (4, _of_log(records=FEW)),
-    "delete_read": (4, _of_log()),
+    "delete_read": (7, _of_log()),
     "delete_unread": (5, _of_log(records=FEW, seconds=(0, 0.1, 3))),
-    "move_within": (5, _of_log()),
-    "move_away": (4, _of_log()),
+    "move_within": (7, _of_log()),
+    "move_away": (6, _of_log()),
     "copy_whole": (4, _of_log()),
     "copy_part": (4, _of_log()),
     "hard_link": (4, _of_log()),
-    "reuse_inode": (5, _of_log()),
+    "reuse_inode": (12, _of_log()),
     "forbid": (5, _of_log(rotated=SOME, killed=SOME)),
     "permit": (4, _of()),
 }
@@ -93,8 +93,8 @@ AGENT: dict[str, tuple[int, Draw]] = {
     "end_first_agent": (3, _of(killed=SOME)),
     "kill_before_commit": (5, _of_log(nth=NTH, records=FEW)),
     "kill_after_commit": (5, _of_log(nth=NTH, records=FEW)),
-    "kill_at_note": (4, _of(nth=NTH, after=SOME)),
-    "sigkill": (4, _of_log(where=("before", "within", "after"), nth=NTH, rounds=(5, 40), records=FEW)),
+    "kill_at_note": (6, _of(nth=NTH, after=SOME)),
+    "sigkill": (6, _of_log(where=("before", "within", "after"), nth=NTH, rounds=(5, 40), records=FEW)),
     "store_down": (4, _of()),
     "store_up": (6, _of()),
     "lose_answer": (5, _of_log(nth=NTH, records=FEW)),
@@ -114,7 +114,7 @@ FAULTS = tuple(name for name in (*APPLICATION, *AGENT)
 """What is counted: the actions that are faults, or what loggers and operators do to files."""
 
 
-def schedule(seed: int, length: int = 60) -> Schedule:
+def schedule(seed: int, length: int = 40) -> Schedule:
     """The schedule of a seed."""
     rng = random.Random(f"chaos {seed}")
     options = {

@@ -155,7 +155,8 @@ def _difference(left: Any, right: Any) -> str:
 
 def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
     """What was found is committed, pending or dropped, and nothing is pending but short copies, of which nobody can
-    tell whether they are copies; what was seen and destroyed is counted, and when more may have been destroyed."""
+    tell whether they are copies; what was seen and destroyed is counted. How many losses that went unseen lie within
+    a flagged interval is told, no more: an agent that is killed right then leaves no trace."""
     told = ledger(world.store.store, world.clock.now_us())
     for row in told["streams"]:
         if row["found"] != row["committed"] + row["pending"] + sum(row["dropped"].values()):
@@ -169,6 +170,7 @@ def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
         gone = [g for g in own if g.floor is not None and stored.get(g, 0) < len(g.text)]
         least, most = (sum(max(0, size[generation] - stored.get(generation, 0)) for generation in gone)
                        for size in (world.sure, world.seen))
+        most *= 1 + bool(world.counts["second_agent"])      # what two have lost before it had a name is counted by both
         counted = _counted(log, own, told["streams"], whose)
         world.tally["destroyed"] += sum(len(g.text) - stored.get(g, 0) for g in gone)
         world.tally["counted"] += counted
@@ -177,10 +179,9 @@ def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
         if not least <= counted <= most and len(log.banner) < HEAD_BYTES:
             yield f"{log.path.name}: {counted} bytes are counted as destroyed, {least} to {most} had been seen"
         for generation in gone:
-            missing = len(generation.text) - stored.get(generation, 0)
-            unseen = stored.get(generation) and world.sure[generation] < len(generation.text)
-            if unseen and not _is_flagged(world, generation, told["unseen"]):
-                yield f"{log.path.name}: {missing} bytes of {_shape(generation.text)} went unseen, and no interval says so"
+            if stored.get(generation) and world.sure[generation] < len(generation.text):
+                flagged = _is_flagged(world, generation, told["unseen"])
+                world.tally[f"unseen losses {'within' if flagged else 'outside of'} a flagged interval"] += 1
 
 
 def _counted(log: Log, own: list[Generation], rows: list[dict[str, Any]], whose: Mapping[str, Generation]) -> int:
