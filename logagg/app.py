@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 ROLES = ("agent", "aggregator", "web")
 SERVE_AGAIN_S = 10.0
 PATHS_MAX = 20_000
-READ_BYTES = 8 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
+READ_BYTES = 4 << 20        # a log that is there is read in larger blocks than one that grows: fewer transactions
+REMOTE_READ_BYTES = 8 << 20     # within a block, and not between two, reading goes on while a server commits
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) while long work goes on: bytes for "read", chunks for "fold" (total 0: not known)."""
@@ -109,7 +110,7 @@ class App:
         from logagg.source.once import read_once
 
         return read_once(sources, self.store, self.ingest(), clock=self.clock, progress=told, observed=observed,
-                         block_bytes=READ_BYTES)
+                         block_bytes=REMOTE_READ_BYTES if self.store.remote else READ_BYTES)
 
     def _read_apart(self, parts: Sequence[Sequence[FileSource]], told: Callable[[int, int], None]) -> "list[Once]":
         if len(parts) < 2:

@@ -1,5 +1,6 @@
 """Columns as arrays: parts of a block that become bytes when somebody asks, and times that may be missing."""
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -92,6 +93,56 @@ def windows(block: bytes, starts: Ints) -> NDArray[np.uint64]:
     found = every[starts - beyond] >> (8 * np.minimum(beyond, 7)).astype(np.uint64)
     found[beyond > 7] = 0
     return found
+
+
+def packed(hits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """64 of them in each number, the first one as the lowest bit."""
+    bits = np.packbits(hits.reshape(-1), bitorder="little")
+    missing = -len(bits) % 8
+    return (np.append(bits, np.zeros(missing, np.uint8)) if missing else bits).view("<u8")
+
+
+def lowest(bits: NDArray[np.uint64]) -> Ints:
+    """Which is the lowest bit that is set, negative where none is: the exponent of that bit's value as a float."""
+    values: Ints = (bits & -bits).astype(np.float64).view(np.int64)
+    return (values >> 52) - 1023
+
+
+class Known:
+    """Finds some 64-bit numbers again among many: each has a slot of its own in a table, which multiplying tells. Where
+    there are so many that no such table has been found, they are searched for."""
+
+    def __init__(self, words: Sequence[int]) -> None:
+        """At least one number, each once."""
+        self._words = np.array(words, np.uint64)
+        self._order = np.argsort(self._words)
+        self._places: Ints | None = None
+        rng = random.Random(len(words))
+        for bits in range(max(6, 2 * len(words).bit_length() - 2), _SLOT_BITS_MAX + 1):
+            self._shift = np.uint64(64 - bits)
+            for _ in range(8):
+                self._factor = np.uint64(rng.getrandbits(64) | 1)
+                slots = self._slots(self._words)
+                if len(np.unique(slots)) == len(slots):
+                    self._places = np.zeros(1 << bits, np.int64)
+                    self._places[slots] = np.arange(len(slots))
+                    return
+
+    def find(self, words: NDArray[np.uint64]) -> tuple[Ints, NDArray[np.bool_]]:
+        """The place of each among the known ones, and whether it is one of them; else the place means nothing."""
+        if self._places is not None:
+            places = self._places.take(self._slots(words))
+        else:
+            found = np.searchsorted(self._words, words, sorter=self._order)
+            places = self._order[np.minimum(found, len(self._order) - 1)]
+        return places, self._words.take(places) == words
+
+    def _slots(self, words: NDArray[np.uint64]) -> Ints:
+        slots: NDArray[np.uint64] = words * self._factor >> self._shift
+        return slots.view(np.int64)
+
+
+_SLOT_BITS_MAX = 18
 
 
 def low_bytes(sizes: Ints) -> NDArray[np.uint64]:

@@ -236,7 +236,7 @@ class Ingest:
         else:
             reading = _read(state, data, pipeline, flush=segment.flush and not more)
         if reading.chunks and reading.chunks[-1].end > state.read_end:
-            reading = replace(reading, chunks=tuple(map(self._store.ready, reading.chunks)))
+            reading = _Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -317,17 +317,17 @@ def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     """
     if segment.start > state.resume or segment.start + len(segment.data) <= state.read_end:
         return b""
-    data = segment.data[state.resume - segment.start :]
-    cut = data.rfind(b"\n") + 1
-    if segment.whole or len(data) - cut > record_bytes_max or _has_hole(state, data, cut):
-        return data
-    return data[:cut]
+    data, begin = segment.data, state.resume - segment.start
+    cut = max(begin, data.rfind(b"\n", begin) + 1)
+    if segment.whole or len(data) - cut > record_bytes_max or _has_hole(state, data[cut:], segment.start + cut):
+        return data[begin:]
+    return data[begin:cut]
 
 
-def _has_hole(state: Stream, data: bytes, cut: int) -> bool:
-    """Whether a hole is in what stands behind `cut`, the last line end."""
-    start, end = find_hole(data[cut:], state.resume + cut, {} if cut else state.carry)
-    return start < end
+def _has_hole(state: Stream, line: bytes, start: int) -> bool:
+    """Whether a hole is in what stands behind the last line end, at offset `start`."""
+    first, end = find_hole(line, start, {} if start > state.resume else state.carry)
+    return first < end
 
 
 def _piece_end(data: bytes, *, decided: bool) -> int:

@@ -1,36 +1,17 @@
-"""The form in which chunks keep their bytes: one zstd frame, level 1 (about 500 MB/s a core, 8 to 12 times smaller).
+"""A chunk's bytes as it keeps them (digits.py: compressed) and as the log had them.
 
 A hole is a run of NULs that nobody wrote: a writer that does not append goes on at its old place in a log that was
 emptied, and after a loss of power a file may be longer than what reached the disk. Of a hole no bytes are kept.
 """
 
-import threading
-
+from logagg.digits import compress, decompress
 from logagg.record import Carry, Chunk
 
-_own = threading.local()        # a compressor serves one thread; to set one up takes longer than a few lines do
+__all__ = ["HOLE", "compress", "content", "decompress", "find_hole"]
 
 HOLE = "hole"
 _NULS = bytes(512)
 _NULS_AT_START = bytes(16)
-
-
-def compress(data: bytes) -> bytes:
-    try:
-        compressor = _own.compressor
-    except AttributeError:
-        import zstandard
-
-        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
-    compressed: bytes = compressor.compress(data)
-    return compressed
-
-
-def decompress(raw: bytes) -> bytes:
-    """What `compress` was given; empty for a chunk without bytes."""
-    import zstandard
-
-    return zstandard.ZstdDecompressor().decompress(raw) if raw else b""
 
 
 def content(chunk: Chunk) -> bytes:

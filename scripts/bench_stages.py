@@ -64,7 +64,8 @@ keep = "{keep}"
 """
 INGEST = """\
 import re, sys, time
-import logagg.adhoc, logagg.app, logagg.commands.ingest, logagg.store.{store}
+import logagg.adhoc, logagg.app, logagg.commands.ingest, logagg.grammar.events, logagg.grammar.reader, logagg.ingest
+import logagg.source.once, {store}
 from logagg.cli import main
 from pathlib import Path
 start, cpu = time.perf_counter(), time.process_time()
@@ -77,6 +78,7 @@ sys.exit(status)
 """
 """`logagg ingest` in a process of its own; what is measured is the command, the loading of modules not counted."""
 
+STORE_MODULES = {"sqlite": "logagg.store.sqlite", "mongodb": "logagg.store.mongo, logagg.store.mongo_events"}
 
 def pipeline() -> Pipeline:
     import tomllib
@@ -226,7 +228,7 @@ def ingest(log: Log, url: str, keep: str, folder: Path, *options: str) -> Taken:
     (pack / "bench.lark").write_text((ROOT / "scripts" / "bench.lark").read_text())
     config = folder / "logagg.toml"
     config.write_text(CONFIG.format(url=url, log=log.path, layout=LAYOUT, keep=keep))
-    code = INGEST.format(store=url.partition(":")[0].replace("mongodb", "mongo"))
+    code = INGEST.format(store=STORE_MODULES[url.partition(":")[0]])
     watch = Stopwatch()
     done = subprocess.run([sys.executable, "-c", code, "-c", config, "ingest", *options],
                           capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)

@@ -29,6 +29,8 @@ TARGETS = [
            lambda f: f.ratio("logagg: header and six events", "syslog-ng: parse")),
     Target("header and six events / syslog-ng's parse of both", "times", 6,
            lambda f: f.ratio("logagg: header and six events", "syslog-ng: parse, and six events")),
+    Target("header and six events / syslog-ng's parse of the header to a JSON file", "times", 6,
+           lambda f: f.ratio("logagg: header and six events", "syslog-ng: file to JSON")),
     Target("two processes / one, parsing", "times", 1.7,
            lambda f: f.ratio("logagg: header and six events, 2 processes", "logagg: header and six events, 1 process")),
     Target("file to SQLite, 5 % claimed, repeated lines", "lines/s", 200_000,

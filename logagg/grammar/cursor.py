@@ -7,13 +7,13 @@ and the regular expression decides.
 import numpy as np
 from numpy.typing import NDArray
 
-from logagg.columns import Ints, windows
+from logagg.columns import Ints, lowest, packed, windows
 from logagg.grammar.heads import Levels
 
-WIDTH = 64      # bytes looked at in one go for the end of a field
+WIDTH = 64      # bytes looked at in one go for the end of a field, each of which is a bit of one number
 
-ROWS_AT_ONCE = 1 << 15
-"""Of so many lines the next WIDTH bytes are copied at a time: two megabytes."""
+ROWS_AT_ONCE = 1 << 12
+"""Of so many lines the next WIDTH bytes are copied at a time: they stay in the processor's cache."""
 
 Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
@@ -43,30 +43,41 @@ class Cursor:
 
     def windows(self, further: int = 0) -> NDArray[np.uint64]:
         """The eight bytes so many behind each place."""
-        return windows(self.block, np.minimum(self.at + further, len(self.block)))
+        return self.words(further, "<u8")
+
+    def words(self, further: int, kind: str) -> NDArray[np.uint64]:
+        """What stands so many bytes behind each place, as unsigned numbers of a kind of at most eight bytes."""
+        at, last = self.at + further if further else self.at, len(self.block) - int(kind[-1])
+        if int(at[-1]) > last:      # the places rise
+            return windows(self.block, np.minimum(at, len(self.block))).astype(kind)
+        every: NDArray[np.uint64] = np.ndarray((last + 1,), kind, self.block, strides=(1,))
+        return every[at]
 
     def first(self, ends: "Ends", at: Ints, most: int) -> Ints:
         """Where the first byte is that ends a field, at most so many bytes behind `at`; -1 where there is none."""
-        slices = [slice(begin, begin + ROWS_AT_ONCE) for begin in range(0, len(at), ROWS_AT_ONCE)]
-        return np.concatenate([at[:0], *(self._first(ends, at[some], self.stops[some], most) for some in slices)])
-
-    def _first(self, ends: "Ends", at: Ints, stops: Ints, most: int) -> Ints:
-        found = np.full(len(at), -1)
-        left = np.arange(len(at))
-        for further in range(0, most + 1, WIDTH):
-            begin = np.minimum(at[left] + further, len(self.block) - WIDTH)
-            hits = ends.among(self._matrix(begin))
-            skip = at[left] + further - begin       # what stands before, at the block's end
-            if skip.any():
-                hits &= np.arange(WIDTH) >= skip[:, None]
-            column = hits.argmax(axis=1)
-            hit = hits[np.arange(len(left)), column]
-            found[left[hit]] = (begin + column)[hit]
-            left = left[~hit & (at[left] + further + WIDTH < stops[left])]
+        found = np.concatenate([at[:0], *(self._first(ends, at[begin:begin + ROWS_AT_ONCE])
+                                          for begin in range(0, len(at), ROWS_AT_ONCE))])
+        left = np.flatnonzero(found < 0)
+        for further in range(WIDTH, most + 1, WIDTH):
+            left = left[at[left] + further < self.stops[left]]
             if not len(left):
                 break
-        found[(found > stops) | (found - at > most)] = -1
+            found[left] = self._first(ends, at[left] + further)
+            left = left[found[left] < 0]
+        found[(found > self.stops) | (found - at > most)] = -1
         return found
+
+    def _first(self, ends: "Ends", at: Ints) -> Ints:
+        """Where the first such byte is among the next WIDTH, or those that are left at the block's end."""
+        begin, last = at, len(self.block) - WIDTH
+        near_end = len(at) > 0 and int(at[-1]) > last
+        if near_end:
+            begin = np.minimum(at, last)
+        hits = ends.among(self._matrix(begin))
+        if near_end:
+            hits &= np.arange(WIDTH) >= (at - begin)[:, None]
+        column = lowest(packed(hits))
+        return np.where(column < 0, -1, begin + column)
 
     def _matrix(self, starts: Ints) -> Bytes:
         every = np.ndarray((len(self.block) - WIDTH + 1,), f"V{WIDTH}", self.block, strides=(1,))
@@ -74,20 +85,19 @@ class Cursor:
 
 
 class Ends:
-    """A set of bytes that end a field: single ones, white space (as in a regular expression), all but digits, all but
-    the blank."""
+    """A set of bytes that end a field: single ones, white space, all but digits, all but the blank. Control characters
+    count as white space: where one is none, the field ends too early, and the text behind it is not there."""
 
     def __init__(self, single: bytes = b"", *, space: bool = False, but_digits: bool = False,
                  but_blank: bool = False) -> None:
         self._single, self._space, self._but_digits, self._but_blank = single, space, but_digits, but_blank
 
     def among(self, matrix: Bytes) -> Mask:
-        hits: Mask = matrix - np.uint8(48) > 9 if self._but_digits else np.zeros(matrix.shape, bool)
-        if self._but_blank:
-            hits |= matrix != 32
-        if self._space:
-            hits |= matrix == 32
-            hits |= matrix - np.uint8(9) <= 4
-        for byte in self._single:
-            hits |= matrix == byte
-        return hits
+        hits = [matrix == byte for byte in self._single]
+        hits += [matrix - np.uint8(48) > 9] if self._but_digits else []
+        hits += [matrix != 32] if self._but_blank else []
+        hits += [matrix <= 32] if self._space else []
+        among: Mask = hits[0]
+        for others in hits[1:]:
+            among |= others
+        return among

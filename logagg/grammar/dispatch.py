@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 
 import numpy as np
-from numpy.typing import NDArray
 
-from logagg.columns import Ints, Spans, ints, low_bytes, windows
+from logagg.columns import Ints, Known, Spans, ints, low_bytes, windows
 from logagg.grammar.claims import EventGroup
 from logagg.grammar.earley import LarkWording
+from logagg.grammar.lines import BEFORE_BYTES, MARGIN_BYTES, Lines
 from logagg.grammar.wording import Fields, Value, Wording
 
 AnyWording = Wording | LarkWording
@@ -47,7 +48,7 @@ class Dispatch:
         first = _keyed(wordings, _KEY_BYTES, 8)
         keys = {int.from_bytes(key, "little"): number for key, number in first.by_key.items()}
         self._mask = low_bytes(np.array([first.key_bytes]))
-        self._keys = np.array(sorted(keys), np.uint64)
+        self._known = Known(sorted(keys)) if keys else None
         self._others = first.choices[0]
         self._first = first
         self._seconds = [_keyed(first.choices[keys[key]], first.key_bytes + 4, 1 << 16) for key in sorted(keys)]
@@ -62,12 +63,10 @@ class Dispatch:
 
     def tries(self, lines: Spans) -> Tries:
         """Each line's number at most once, with what to try on it, in turn."""
-        if not len(self._keys):
+        if self._known is None:
             yield np.arange(len(lines)), self._others
             return
-        begin = windows(lines.block, lines.starts) & self._mask
-        places = np.minimum(np.searchsorted(self._keys, begin), len(self._keys) - 1)
-        known = self._keys[places] == begin
+        places, known = self._known.find(windows(lines.block, lines.starts) & self._mask)
         if self._others:
             yield np.flatnonzero(~known), self._others
         rows = np.flatnonzero(known)
@@ -88,13 +87,18 @@ def _tries(second: _Keyed, lines: Spans, rows: Ints) -> Tries:
 
 def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
     """The rows of each number, in their order."""
-    order = np.argsort(numbers, kind="stable")
+    if not len(rows):
+        return
+    few_bits = np.min_scalar_type(int(numbers.max()))       # which are sorted several times faster
+    order = np.argsort(numbers.astype(few_bits), kind="stable")
     sorted_numbers = numbers[order]
     borders = np.flatnonzero(np.diff(sorted_numbers)) + 1
     for some in np.split(order, borders):
-        if len(some):
-            yield int(numbers[some[0]]), rows[some]
+        yield int(numbers[some[0]]), rows[some]
 
+
+PATTERN_LINES_MIN = 32
+"""For fewer lines the block is not turned into text."""
 
 AT_ONCE = 256
 """So many matches are alive at a time that Python's collector of cycles does not wake up to look at them."""
@@ -109,52 +113,72 @@ def _joined(groups: Sequence[EventGroup]) -> dict[str, Sequence[Value | None]]:
     return {**columns}
 
 
-class Texts:
-    """Lines as text. What is ASCII is matched where it stands; other lines are decoded one by one, and what is no
-    UTF-8 is read as U+FFFD."""
+class Reading:
+    """Lines of a batch, read by wordings: with arrays where the wording has a plan, else by its pattern on the block as
+    text. Lines that are not ASCII are decoded one by one; what is no UTF-8 is read as U+FFFD."""
 
-    def __init__(self, lines: Spans) -> None:
+    def __init__(self, lines: Spans, lines_a_step: int) -> None:
+        """A plan is used on at least `lines_a_step` lines for each of its steps."""
+        self._lines_a_step = lines_a_step
         self._block, self._starts, self._stops = lines.block, lines.starts, lines.stops
-        self._text = self._block.decode("latin-1")
-        self._wide: NDArray[np.bool_] | None = None
+        self._longest = int((lines.stops - lines.starts).max(initial=0))
+        self._wide = np.zeros(len(lines), bool)
         if not self._block.isascii():
             wide = np.flatnonzero(np.frombuffer(self._block, np.uint8) > 127)
             self._wide = np.searchsorted(wide, self._starts) != np.searchsorted(wide, self._stops)
+        self._plain = ~self._wide & (self._starts >= BEFORE_BYTES) & (self._stops <= len(self._block) - MARGIN_BYTES)
+
+    @cached_property
+    def _text(self) -> str:
+        return self._block.decode("latin-1")
 
     def claims(self, rows: Ints, wordings: Sequence[AnyWording]) -> Iterator[EventGroup]:
         """The claims of wordings tried in turn on some lines: the first that reads a line has it."""
         for wording in wordings:
-            found = [*self._read(self._possible(rows, wording), wording)]
+            if not len(rows):
+                return
+            found = [*self._read(self._short(rows, wording), wording)]
             yield from found
             if found and wording is not wordings[-1]:
                 rows = np.setdiff1d(rows, np.concatenate([group.rows for group in found]), assume_unique=True)
 
-    def _possible(self, rows: Ints, wording: AnyWording) -> Ints:
-        """Those lines that are not too long and have the literal texts that the wording has."""
-        starts, stops = self._starts[rows], self._stops[rows]
-        short = stops - starts <= wording.line_bytes_max
-        if not short.all():
-            rows, starts, stops = rows[short], starts[short], stops[short]
+    def _short(self, rows: Ints, wording: AnyWording) -> Ints:
+        """Those lines that are not too long for the wording."""
+        if self._longest <= wording.line_bytes_max:
+            return rows
+        return ints(rows[self._stops[rows] - self._starts[rows] <= wording.line_bytes_max])
+
+    def _read(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
+        """The claims of one wording."""
+        if isinstance(wording, LarkWording):
+            yield from self._read_decoded(rows, wording)
+            return
+        plan = wording.plan
+        if plan is not None and len(rows) >= self._lines_a_step * plan.size:
+            plain = self._plain[rows]
+            some = rows[plain]
+            lines = Lines(self._block, some, self._starts[some], self._stops[some])
+            yield EventGroup(wording.event, *plan.read(lines))
+            rows = np.sort(np.concatenate([rows[~plain], *lines.doubtful]))
+        wide = self._wide[rows] if len(rows) >= PATTERN_LINES_MIN else np.ones(len(rows), bool)
+        yield from self._read_matched(self._with_needle(rows[~wide], wording), wording)
+        yield from self._read_decoded(rows[wide], wording)
+
+    def _with_needle(self, rows: Ints, wording: Wording) -> Ints:
+        """Those lines that have the literal text that the wording has."""
         needle, find = wording.needle, self._block.find
         if all(needle in prefix for prefix in wording.prefixes):
             return rows
-        there = [find(needle, start, stop) >= 0 for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
-        return ints(rows[np.array(there, bool)])
+        places = zip(self._starts[rows].tolist(), self._stops[rows].tolist(), strict=True)
+        return ints(rows[np.array([find(needle, start, stop) >= 0 for start, stop in places], bool)])
 
-    def _read(self, rows: Ints, wording: AnyWording) -> Iterator[EventGroup]:
-        """The claims of one wording; lines that are ASCII first."""
-        wide = rows[:0]
-        if isinstance(wording, LarkWording):
-            rows, wide = wide, rows
-        elif self._wide is not None:
-            rows, wide = rows[~self._wide[rows]], rows[self._wide[rows]]
-        if isinstance(wording, Wording):
-            parts = [self._read_some(rows[at:at + AT_ONCE], wording) for at in range(0, len(rows), AT_ONCE)]
-            yield EventGroup(wording.event, np.concatenate([rows[:0], *(part.rows for part in parts)]), _joined(parts))
-        yield from self._read_decoded(wide, wording)
+    def _read_matched(self, rows: Ints, wording: Wording) -> Iterator[EventGroup]:
+        """The claims on lines that are ASCII, by the wording's pattern."""
+        parts = [self._read_some(rows[at:at + AT_ONCE], wording) for at in range(0, len(rows), AT_ONCE)]
+        if parts:
+            yield EventGroup(wording.event, np.concatenate([part.rows for part in parts]), _joined(parts))
 
     def _read_some(self, rows: Ints, wording: Wording) -> EventGroup:
-        """The claims of one wording on lines that are ASCII."""
         places = self._starts[rows].tolist(), self._stops[rows].tolist()
         matches = [*map(wording.shape.pattern.fullmatch, repeat(self._text), *places)]
         found = [*filter(None, matches)]

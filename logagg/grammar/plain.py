@@ -18,7 +18,7 @@ from logagg.grammar.cursor import Mask
 from logagg.grammar.dates import second_text
 from logagg.grammar.pattern import Converter, Text
 
-HEADS_MAX = 16_384
+HEADS_MAX = 8192
 HEAD_BYTES_MAX = 512
 
 _LIKE_ASCII = frozenset(("utf-8", "ascii", "iso8859-1", "cp1252"))

@@ -11,7 +11,6 @@ gives these bytes again with what follows them.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from logagg.grammar.compiler import BOM, COLUMNS, Layout, compile_layout
 from logagg.grammar.decode import take_apart
 from logagg.grammar.detect import NO_LAYOUT, detect
 from logagg.grammar.heads import LEVELS_MAX, NO_HEADS, Heads, Levels, find_heads
-from logagg.grammar.vector import VectorLayout
+from logagg.grammar.vector import VectorLayout, line_ends
 from logagg.interfaces import Batch
 from logagg.record import Carry
 
@@ -63,12 +62,8 @@ class LayoutReader:
         if len(self._levels) > LEVELS_MAX:
             self._levels = Levels()
         levels = self._levels
-        found = NO_HEADS
-        if layout is not None:
-            vector = self._vector(text, layout, block)
-            find = vector.find if vector else partial(find_heads, layout)
-            found = find(block, levels, mid=bool(carry.get("mid")),
-                         mark=BOM if not base and block.startswith(BOM) else b"")
+        found = NO_HEADS if layout is None else self._find(text, layout, block, levels, mid=bool(carry.get("mid")),
+                                                           mark=BOM if not base and block.startswith(BOM) else b"")
         span = self._span(found.starts, block, carry, layout, final=final)
         columns = _columns(layout, found, span, block, carry, levels)
         after: Carry = dict(kept)
@@ -91,10 +86,15 @@ class LayoutReader:
         dialect = self._dialect if self._text is not None else "log4j2"
         return compile_layout(text, dialect, self._timezone, self._encoding)
 
-    def _vector(self, text: str, layout: Layout, block: bytes) -> VectorLayout | None:
-        """The layout's vector engine, if it has one and the block is one for it."""
-        if len(block) < max(self._vector_bytes_min, block.count(b"\n") * VECTOR_LINE_BYTES_MIN):
-            return None
+    def _find(self, text: str, layout: Layout, block: bytes, levels: Levels, *, mid: bool, mark: bytes) -> Heads:
+        """The heads of a block: with arrays if the layout has such an engine and the block is one for it."""
+        vector = self._vector(text, layout) if len(block) >= self._vector_bytes_min else None
+        ends = line_ends(block, len(block) // VECTOR_LINE_BYTES_MIN) if vector else None
+        if vector is None or ends is None:
+            return find_heads(layout, block, levels, mid=mid, mark=mark)
+        return vector.find(block, ends, levels, mid=mid, mark=mark)
+
+    def _vector(self, text: str, layout: Layout) -> VectorLayout | None:
         if text not in self._vectors:
             if len(self._vectors) >= VECTORS_MAX:
                 self._vectors.clear()

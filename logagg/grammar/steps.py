@@ -1,14 +1,14 @@
 """The steps by which a layout's head is read in many lines at once: literal texts, dates, levels, and other fields."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol, TypeGuard
+from typing import NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logagg.columns import NO_TIME, Ints
+from logagg.columns import NO_TIME, Ints, Known, ints
 from logagg.grammar.compiler import (
     FREE,
     NAMES,
@@ -27,6 +27,9 @@ from logagg.grammar.pattern import Converter, Piece, Text
 LITERAL_RUN = {"line": (0, 10), "pid": (1, 64)} | dict.fromkeys(NUMBERS, (1, 20))
 """Fields with an alphabet of their own: how few and how many bytes of it they have."""
 
+SEEN_MAX = 256
+"""So many different eight bytes at levels are kept for the next block."""
+
 _BALANCED_BYTES_MAX = 1024
 BLANKS_MAX = 64
 
@@ -42,14 +45,28 @@ class Literal:
 
     def __init__(self, text: bytes) -> None:
         self._size = len(text)
-        self._parts = [(at, *_template(text[at:at + 8])) for at in range(0, len(text), 8)]
+        self._parts = [_Part(text, at) for at in range(0, len(text), 8)]
 
     def run(self, cursor: Cursor) -> bool:
-        for at, mask, value in self._parts:
-            if not cursor.keep(cursor.windows(at) & mask == value):
-                return False
+        if not all(cursor.keep(part.fits(cursor)) for part in self._parts):
+            return False
         cursor.at = cursor.at + self._size
         return True
+
+
+class _Part:
+    """At most eight bytes of a text, compared as one number."""
+
+    def __init__(self, text: bytes, at: int) -> None:
+        text = text[at:at + 8]
+        size = next(size for size in (1, 2, 4, 8) if size >= len(text))
+        self._at, self._kind, self._whole = at, f"<u{size}", size == len(text)
+        self._mask, self._value = (number.astype(self._kind) for number in _template(text))
+
+    def fits(self, cursor: Cursor) -> NDArray[np.bool_]:
+        words = cursor.words(self._at, self._kind)
+        fits: NDArray[np.bool_] = (words if self._whole else words & self._mask) == self._value
+        return fits
 
 
 class Blanks:
@@ -66,82 +83,119 @@ class Blanks:
 
 
 class Date:
-    """A date of fixed width, all digits and literals. What its prefix means is asked once per run of equal ones."""
+    """A date of fixed width, all digits and literals. What runs of lines have in common, all but seconds and fraction,
+    is checked and decoded once for each run."""
 
     def __init__(self, date: DateFormat, text: bytes) -> None:
         self._date, self._size = date, len(text)
         second, fraction, digits = date.places
-        self._second, self._fraction = second, range(fraction, fraction + digits)
-        moving = {second, second + 1, *self._fraction}
-        self._parts = []
-        for at in range(0, len(text), 8):
-            part = text[at:at + 8]
-            digit = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte))
-            key = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(part) if not byte and at + i not in moving))
-            self._parts.append((at, *_template(part), digit, key))
+        self._second = second
+        worth = dict.fromkeys(range(fraction, fraction + digits), 0) | {second: 10_000_000, second + 1: 1_000_000}
+        worth |= zip(range(fraction, fraction + digits), (100_000, 10_000, 1000, 100, 10, 1), strict=False)
+        self._parts = [_DatePart(text, at, worth) for at in range(0, len(text), 8)]
 
     def run(self, cursor: Cursor) -> bool:
-        found: list[NDArray[np.uint64]] = []
-        fits = np.ones(len(cursor.at), bool)
-        for at, mask, value, digit, _ in self._parts:
-            window = cursor.windows(at)
-            fits &= (window & mask == value) & (window & _HIGH & digit == _ZEROS & digit)
-            fits &= (window & _LOW & digit) + (_SIX & digit) & _HIGH == 0
-            found.append(window)
-        fits &= _nibble(found, self._second) <= 6
+        words: list[NDArray[np.uint64]] = [cursor.windows(part.at) for part in self._parts]
+        fits = _nibble(words, self._second) <= 6
+        for window, part in zip(words, self._parts, strict=True):
+            if part.moves:
+                fits &= part.fits(window)
         if not cursor.keep(fits):
             return False
         if not fits.all():
-            found = [window[fits] for window in found]
-        times, fits = self._times(cursor, found)
+            words = [window[fits] for window in words]
+        times, fits = self._times(cursor, words)
         cursor.columns |= {"date": cursor.at, "time": times}
         cursor.at = cursor.at + self._size
         return cursor.keep(fits)
 
-    def _times(self, cursor: Cursor, found: list[NDArray[np.uint64]]) -> tuple[Ints, NDArray[np.bool_]]:
+    def _times(self, cursor: Cursor, words: list[NDArray[np.uint64]]) -> tuple[Ints, NDArray[np.bool_]]:
         """The times, and which dates are such."""
         changed = np.zeros(len(cursor.at), bool)
         changed[0] = True
-        for window, (*_, key) in zip(found, self._parts, strict=True):
-            if key:
-                same = window & key
-                changed[1:] |= same[1:] != same[:-1]
+        for window, part in zip(words, self._parts, strict=True):
+            same = window & part.still
+            changed[1:] |= same[1:] != same[:-1]
         runs = np.flatnonzero(changed)
         prefixes = [self._date.prefix(cursor.block[start:start + self._size]) for start in cursor.at[runs].tolist()]
         counts = np.diff(runs, append=len(changed))
         fits = np.repeat([fits for fits, _ in prefixes], counts)
-        seconds = _nibble(found, self._second) * 10 + _nibble(found, self._second + 1)
         if not self._date.full:
             return np.full(len(changed), NO_TIME), fits
-        cursor.odd_dates |= any(fit and base is None for fit, base in prefixes) or bool((seconds > 60).any())
-        times = np.repeat(np.array([base or 0 for _, base in prefixes], np.int64), counts) + seconds * 1_000_000
-        for place, step in zip(self._fraction, (100_000, 10_000, 1000, 100, 10, 1), strict=False):
-            times += _nibble(found, place) * step
-        return times, fits
+        us = sum((part.us(window) for window, part in zip(words, self._parts, strict=True) if part.moves),
+                 np.zeros(len(changed), np.int64))
+        cursor.odd_dates |= any(fit and base is None for fit, base in prefixes) or bool((us >= 61_000_000).any())
+        return np.repeat(ints([base or 0 for _, base in prefixes]), counts) + us, fits
+
+
+class _DatePart:
+    """Eight bytes of a date, `at` so many behind its start. `worth`: how many microseconds the digits count that differ
+    from line to line, by their place. `still`: a mask of the other bytes; `moves`: there are any that differ."""
+
+    def __init__(self, text: bytes, at: int, worth: Mapping[int, int]) -> None:
+        self.at, text = at, text[at:at + 8]
+        self._literals, self._text = _template(text)
+        self._digits = np.uint64(sum(0xFF << 8 * i for i, byte in enumerate(text) if not byte))
+        self.still = np.uint64(sum(0xFF << 8 * i for i in range(len(text)) if at + i not in worth))
+        self.moves = any(at + i in worth for i in range(len(text)))
+        self._worth = np.array([worth.get(at + i, 0) for i in range(8)], np.float64)
+
+    def fits(self, window: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Where the literals are, and the digits are some."""
+        digits = self._digits
+        fits: NDArray[np.bool_] = (window & (self._literals | _HIGH & digits)) == (self._text | _ZEROS & digits)
+        fits &= (window & _LOW & digits) + (_SIX & digits) & _HIGH == 0
+        return fits
+
+    def us(self, window: NDArray[np.uint64]) -> Ints:
+        """The microseconds that the digits count; floats are exact up to there, and multiplied faster."""
+        digits = (window & _LOW).view(np.uint8).reshape(-1, 8).astype(np.float64)
+        return (digits @ self._worth).astype(np.int64)
 
 
 class Level:
-    """A level, told by the next eight bytes; it must end before the last of them."""
+    """A level, told by the next eight bytes; it must end before the last of them. What these bytes may be is learnt, as
+    long as they are few: `_seen` has those known, the number of the level in each, and the levels by number."""
 
     def __init__(self, piece: Converter, column: str) -> None:
         self._column = column
         self._match = re.compile(level_regex(piece, "level")).match
         self._look = lru_cache(maxsize=4096)(self._read)
+        self._seen = _Seen((0,), Known((0,)), ints([0]), (self._look(0),))
 
     def run(self, cursor: Cursor) -> bool:
         cursor.sure = False
-        values, which = np.unique(cursor.windows(), return_inverse=True)
-        found = [self._look(value) for value in values.tolist()]
+        windows, seen = cursor.windows(), self._seen
+        places, found = seen.known.find(windows)
+        levels, which = (seen.levels, seen.numbers.take(places)) if found.all() else self._new(windows)
         if self._column:
-            codes = np.array([cursor.levels.code(raw) if raw else 0 for raw in found])
-            cursor.columns[self._column] = codes[which]
-        sizes = np.array([*map(len, found)])[which]
+            codes = ints([cursor.levels.code(raw) if raw else 0 for raw in levels])
+            cursor.columns[self._column] = codes.take(which)
+        sizes = ints([*map(len, levels)]).take(which)
         cursor.at = cursor.at + sizes
         return cursor.keep(sizes > 0)
+
+    def _new(self, windows: NDArray[np.uint64]) -> tuple[Sequence[bytes], Ints]:
+        """The levels, and which of them each line has."""
+        values, which = np.unique(windows, return_inverse=True)
+        texts = [self._look(value) for value in values.tolist()]
+        every = {*values.tolist(), *self._seen.windows}
+        if len(every) <= SEEN_MAX:
+            levels = tuple(sorted({*map(self._look, every)}))
+            numbers = ints([levels.index(self._look(window)) for window in every])
+            self._seen = _Seen(tuple(every), Known(tuple(every)), numbers, levels)
+        return texts, which
 
     def _read(self, window: int) -> bytes:
         match = self._match(window.to_bytes(8, "little"))
         return match[0] if match and match.end() < 8 else b""
+
+
+class _Seen(NamedTuple):
+    windows: tuple[int, ...]
+    known: Known
+    numbers: Ints
+    levels: tuple[bytes, ...]
 
 
 class Until:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from logagg.columns import NO_TIME, Ints, Spans, ints, numbers
+from logagg.columns import NO_TIME, Ints, Spans, ints, lowest, numbers, packed
 from logagg.grammar.compiler import Layout
 from logagg.grammar.cursor import Cursor
 from logagg.grammar.heads import NO_HEADS, Heads, Levels, first_lines, starts_behind
@@ -33,9 +33,10 @@ class VectorLayout:
         steps = steps_of(layout) if plain else None
         return None if steps is None else cls(layout, steps)
 
-    def find(self, block: bytes, levels: Levels, *, mid: bool, mark: bytes) -> Heads:
-        """All heads of a block, which begins a line unless `mid`; a byte order mark belongs to the head behind it."""
-        starts, stops = _lines(block, mid=mid, mark=mark)
+    def find(self, block: bytes, ends: Ints, levels: Levels, *, mid: bool, mark: bytes) -> Heads:
+        """All heads of a block, whose line ends are known and which begins a line unless `mid`; a byte order mark
+        belongs to the head behind it."""
+        starts, stops = _lines(block, ends, mid=mid, mark=mark)
         cursor = Cursor(block, starts, stops, levels)
         left = len(starts) > 0 and all(step.run(cursor) for step in self._steps)
         columns = {**cursor.columns, "row": cursor.rows, "message": cursor.at} if left else {}
@@ -83,9 +84,25 @@ class VectorLayout:
         return columns
 
 
-def _lines(block: bytes, *, mid: bool, mark: bytes) -> tuple[Ints, Ints]:
+def line_ends(block: bytes, most: int) -> Ints | None:
+    """Where the line ends of a block are; None where there are more than so many. Those of 64 bytes are bits of one
+    number, of which the lowest are taken in turn."""
+    bits = packed(np.frombuffer(block, np.uint8) == 10)
+    places = np.flatnonzero(bits != 0)
+    found, count, left = [ints(())], 0, bits[places]
+    while len(left):
+        found.append(places * 64 + lowest(left))
+        count += len(left)
+        if count > most:
+            return None
+        left &= left - np.uint64(1)
+        more = left != 0
+        places, left = places[more], left[more]
+    return np.sort(np.concatenate(found), kind="stable")
+
+
+def _lines(block: bytes, ends: Ints, *, mid: bool, mark: bytes) -> tuple[Ints, Ints]:
     """Where lines start and where they end, without their line ends; those whose start was in an earlier block not."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
     starts = np.concatenate((ints([len(mark)]), ends + 1))
     stops = np.append(ends, len(block))
     kept = slice(int(mid), len(starts) - int(starts[-1] >= len(block)))

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logagg.grammar.ahead import ANYTHING, END, Ahead, ahead, needle, prefixes, steps, within
 from logagg.grammar.regular import Alt, Chars, Field, Hole, Loop, Node, Seq, Text, walk
+
+if TYPE_CHECKING:
+    from logagg.grammar.plan import Plan
 
 LINE_BYTES_MAX = 1 << 16
 """Longer lines are not tried at all."""
@@ -186,7 +190,7 @@ def _written_loop(loop: Loop, rest: Ahead, types: Mapping[str, type], slots: lis
 _TIMES = {(0, 1): "?", (0, None): "*", (1, None): "+"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wording:
     """One way to write an event. Its lines begin with one of `prefixes` and contain `needle` (both UTF-8, maybe
     empty); longer ones than `line_bytes_max` are not tried."""
@@ -196,6 +200,15 @@ class Wording:
     needle: bytes
     line_bytes_max: int
     shape: Shape
+    node: Node = field(repr=False)
+    types: Mapping[str, type] = field(repr=False, compare=False)
+
+    @cached_property
+    def plan(self) -> "Plan | None":
+        """How to read many lines at once, where that can be done without the pattern."""
+        from logagg.grammar.plan import plan  # loads numpy: only where lines are read
+
+        return plan(self.node, self.types)
 
     def read(self, line: str) -> tuple[str, Fields] | None:
         """The event's name and fields, if the whole line is worded so."""
@@ -213,7 +226,7 @@ def wording(event: str, node: Node, types: Mapping[str, type]) -> Wording | str:
         line_bytes_max //= 2
     if line_bytes_max < _USEFUL_BYTES:
         return "a repeated part can be divided in too many ways"
-    return Wording(event, *literals(node), line_bytes_max, shape(node, END, types))
+    return Wording(event, *literals(node), line_bytes_max, shape(node, END, types), node, types)
 
 
 def literals(node: Node) -> tuple[frozenset[bytes], bytes]:

@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from itertools import compress
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logagg.interfaces import Batch, ClaimGroup, Claims
 from logagg.record import Partial
@@ -23,8 +23,12 @@ from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.sketch import VALUE_MAX, Stat
 from logagg.rollup.window import FIRST_MINUTE, LAST_MINUTE
 
+if TYPE_CHECKING:
+    from logagg.columns import Ints
+
 MINUTE_US = 60_000_000
 FEW_MAX = 64                                #: so few records are counted faster one by one
+COUNTED_AT_ONCE_MAX = 1 << 14               #: of so many possible pairs each has a counter of its own
 LABEL_CHARS_MAX = 256
 SMALL_BYTES_MAX = 2048
 
@@ -108,9 +112,7 @@ def encoded(content: dict[str, dict[str, Any]]) -> bytes:
 
 def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
     """How many records with a time there are by (minute, level); rejects are not among them."""
-    import numpy as np  # here and below: only what reads logs loads it
-
-    from logagg.columns import NO_TIME
+    from logagg.columns import NO_TIME  # here and below: only what reads logs loads numpy
 
     if len(batch) <= FEW_MAX:
         few: dict[tuple[int, str | None], int] = {}
@@ -122,11 +124,30 @@ def _records(batch: Batch) -> dict[tuple[int, str | None], int]:
         return few
     counted = batch.times != NO_TIME
     counted[[*batch.rejects]] = False
-    pairs, counts = np.unique(
-        batch.times[counted] // MINUTE_US * len(batch.level_names) + batch.level_codes[counted], return_counts=True)
-    minutes, codes = np.divmod(pairs, len(batch.level_names))
-    return {(minute, batch.level_names[code]): n for minute, code, n in
-            zip(minutes.tolist(), codes.tolist(), counts.tolist(), strict=True)}
+    times, codes = (batch.times, batch.level_codes) if counted.all() else (
+        batch.times[counted], batch.level_codes[counted])
+    return {(minute, batch.level_names[code]): n for minute, code, n in _pairs(times // MINUTE_US, codes)}
+
+
+def _pairs(minutes: "Ints", values: "Ints") -> Iterable[tuple[int, int, int]]:
+    """The distinct pairs of a minute and a value, and how often each occurs; they rise."""
+    import numpy as np
+
+    if not len(minutes):
+        return ()
+    first, least = int(minutes.min()), int(values.min())
+    width = int(values.max()) - least + 1
+    size = (int(minutes.max()) - first + 1) * width
+    if size >= 1 << 62:
+        return ((*pair, n) for pair, n in sorted(Counter(zip(minutes.tolist(), values.tolist(), strict=True)).items()))
+    pairs = (minutes - first) * width + (values - least)
+    if size <= COUNTED_AT_ONCE_MAX:
+        counts = np.bincount(pairs)
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(pairs, return_counts=True)
+    return zip((found // width + first).tolist(), (found % width + least).tolist(), counts.tolist(), strict=True)
 
 
 def _rejects(batch: Batch, last_ts_us: int | None) -> Counter[tuple[int, str]]:
@@ -178,12 +199,17 @@ class _Rows:
         """How often each tuple of minute, labels and field occurs; None where a field is missing."""
         columns = [self._levels() if name == "level" else self._column(name) for name in labels]
         columns += [self._column(field)] if field is not None else []
-        if columns:
+        if columns or len(self.minutes) <= FEW_MAX:
             return Counter(zip(self.minutes.tolist(), *columns, strict=True))
-        import numpy as np
+        return Counter({(minute,): n for minute, _, n in _pairs(self.minutes, self.minutes * 0)})
 
-        minutes, counts = np.unique(self.minutes, return_counts=True)
-        return Counter(dict(zip(zip(minutes.tolist(), strict=True), counts.tolist(), strict=True)))
+    def whole_numbers(self, field: str) -> Iterable[tuple[int, int, int]] | None:
+        """The distinct pairs of minute and field, rising, and how often each occurs; None where that is not known to be
+        a whole number in each event, or the events are few."""
+        values = getattr(self._group.columns.get(field), "whole", None)
+        if values is None or len(self.minutes) <= FEW_MAX:
+            return None
+        return _pairs(self.minutes, values if self._all else values[self._timed])
 
     def _levels(self) -> Iterable[object]:
         """The records' own levels, even where the event has such a field."""
@@ -212,19 +238,29 @@ class _Measure:
 
     def stats(self, rows: _Rows) -> Iterator[tuple[int, str, Stat]]:
         """(minute, labels, Stat) for the events of one group."""
-        if self._metric.field is None:
+        field = self._metric.field
+        if field is None:
             for (minute, *keys), n in rows.tuples(self._names, None).items():
                 yield minute, self._labels(tuple(keys)), Stat(n)
             return
-        steps_of = to_steps(self._metric.step)
         distributions: dict[tuple[Any, ...], dict[int, int]] = defaultdict(dict)
-        for (*keys, measured), n in rows.tuples(self._names, self._metric.field).items():
+        numbers = rows.whole_numbers(field) if not self._names and self._metric.step == 1 else None
+        if numbers is not None:
+            for minute, value, n in numbers:
+                distributions[minute,][value] = n
+        else:
+            self._count(rows.tuples(self._names, field), distributions)
+        for (minute, *keys), counted in distributions.items():
+            yield minute, self._labels(tuple(keys)), Stat.counted(counted)
+
+    def _count(self, tuples: Counter[tuple[Any, ...]], distributions: dict[tuple[Any, ...], dict[int, int]]) -> None:
+        """Add how often each value in steps occurs, by minute and labels."""
+        steps_of = to_steps(self._metric.step)
+        for (*keys, measured), n in tuples.items():
             steps = steps_of(measured)
             if steps is not None:
                 counted = distributions[tuple(keys)]
                 counted[steps] = counted.get(steps, 0) + n
-        for (minute, *keys), counted in distributions.items():
-            yield minute, self._labels(tuple(keys)), Stat.counted(counted)
 
     def _labels(self, values: tuple[Any, ...]) -> str:
         written = self._written.get(values)

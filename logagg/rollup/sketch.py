@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
+from operator import mul
 from typing import Any
 
 EXACT_MAX = 1000
@@ -83,7 +84,7 @@ class Stat:
         stat = cls()
         if values:
             stat.count = stat.size = sum(values.values())
-            stat.sum = sum(value * n for value, n in values.items())
+            stat.sum = sum(map(mul, values, values.values()))
             stat.min, stat.max = min(values), max(values)
             stat.values = dict(values)
             stat._settle()

@@ -80,7 +80,7 @@ def _rows(matrix: _Matrix) -> list[bytes]:
     return rows
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8192)
 def _of_head(head: Head) -> tuple[bytes, bytes]:
     """The level's element; and all that is between the time's digits and the message's size."""
     texts = dict(head.texts)

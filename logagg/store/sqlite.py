@@ -7,8 +7,8 @@ not work over network file systems.
 """
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from logagg.clock import Clock, SystemClock
@@ -18,11 +18,13 @@ from logagg.store import sqlite_read as read
 from logagg.store.checks import check_replace, check_steps, counts_change, decide_commits, dirty_minutes
 from logagg.store.codec import counts_to_json, from_column, from_json, to_column, to_json
 from logagg.store.sqlite_commit import Rows, stored_of
-from logagg.store.sqlite_events import event_rows
+from logagg.store.sqlite_events import DELETE as DELETE_EVENTS
+from logagg.store.sqlite_events import INSERT as INSERT_EVENT
+from logagg.store.sqlite_events import event_rows, events_of, keys_of
 from logagg.store.sqlite_file import SqliteFile
 
 CHUNKS_PER_EXPIRY = 200             # with up to 4 MiB each
-EVENTS_PER_EXPIRY = 5000
+BLOCKS_PER_EXPIRY = 5               # with up to 1000 events each
 BUCKETS_PER_EXPIRY = 2000
 
 
@@ -92,8 +94,7 @@ class SqliteStore:
     def events(self, *, from_us: int | None = None, to_us: int | None = None, names: Sequence[str] | None = None,
                stream: str | None = None, after: tuple[int, str, int] | None = None,
                limit: int | None = None) -> Iterator[Event]:
-        found = read.EventQuery(self._file, from_us, to_us, names, stream).after(after)
-        return found if limit is None else islice(found, limit)
+        return read.EventQuery(self._file, from_us, to_us, names, stream).after(after, limit)
 
     def unfolded(self, limit: int) -> list[Mark]:
         with self._file.reading() as db:
@@ -186,7 +187,7 @@ def _delete_chunk(db: sqlite3.Connection, no: int, chunk: Chunk) -> list[int]:
     own = db.execute("SELECT minute FROM partials WHERE stream = ? AND start = ?", place).fetchall()
     db.execute("DELETE FROM marks WHERE stream = ? AND start = ?", place)
     db.execute("DELETE FROM partials WHERE stream = ? AND start = ?", place)
-    db.execute('DELETE FROM events WHERE stream = ? AND "offset" >= ? AND "offset" < ?', (*place, chunk.end))
+    db.execute(DELETE_EVENTS, (*place, chunk.end))
     db.execute("DELETE FROM raw WHERE chunk = (SELECT no FROM chunks WHERE stream = ? AND start = ?)", place)
     db.execute("DELETE FROM chunks WHERE stream = ? AND start = ?", place)
     return dirty_minutes(from_json(mark[0]) if mark else (), (minute for minute, in own))
@@ -223,11 +224,20 @@ def _expire_chunks(db: sqlite3.Connection, before_us: int) -> int:
 
 
 def _expire_events(db: sqlite3.Connection, before_us: int) -> int:
-    """Events without a time go by the time of their commit."""
-    limit, gone = EVENTS_PER_EXPIRY, 0
-    for column, index in (("ts_us", "committed_us IS NULL"), ("committed_us", "committed_us IS NOT NULL")):
-        gone += db.execute('DELETE FROM events WHERE (stream, "offset") IN (SELECT stream, "offset" FROM events WHERE'
-                           f" {column} < ? AND {index} LIMIT {limit - gone})", (before_us,)).rowcount
+    """Events without a time go by the time of their commit, whole blocks of them; of others a part may stay."""
+    columns = 'stream, "offset", names, keys, committed_us, bodies'
+    found = db.execute(f"SELECT {columns} FROM event_blocks WHERE ts_from_us < ? AND committed_us IS NULL"
+                       f" ORDER BY ts_from_us LIMIT {BLOCKS_PER_EXPIRY}", (before_us,)).fetchall()
+    found += db.execute(f"SELECT {columns} FROM event_blocks WHERE committed_us < ? ORDER BY committed_us"
+                        f" LIMIT {BLOCKS_PER_EXPIRY - len(found)}", (before_us,))
+    gone = 0
+    for stream, offset, names, keys, committed_us, bodies in found:
+        own = keys_of(names, keys, committed_us)
+        old = bisect_left(own.times, before_us) if own.timed else len(own.times)
+        left = events_of("", own, bodies, range(old, len(own.times))) if old < len(own.times) else {}
+        db.execute('DELETE FROM event_blocks WHERE stream = ? AND "offset" = ?', (stream, offset))
+        db.executemany(INSERT_EVENT, ((stream, *row) for row in event_rows(left.values(), 0)))
+        gone += old
     return gone
 
 

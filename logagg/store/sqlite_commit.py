@@ -13,6 +13,7 @@ from typing import Any
 from logagg.record import Chunk, Stream
 from logagg.store.checks import dirty_minutes
 from logagg.store.codec import counts_to_json, from_json, to_column, to_json
+from logagg.store.sqlite_events import DELETE as DELETE_EVENTS
 from logagg.store.sqlite_events import INSERT as INSERT_EVENT
 from logagg.store.sqlite_events import Row
 
@@ -127,7 +128,7 @@ class Rows:
         """Write what was added and not yet written; what goes goes before what comes."""
         for statement, rows in (
             (UPDATE_STREAM, self._streams), (UPDATE_CHUNK, self._chunks), (PUT_RAW, self._raw),
-            ('DELETE FROM events WHERE stream = ? AND "offset" >= ? AND "offset" < ?', self._events_gone),
+            (DELETE_EVENTS, self._events_gone),
             (INSERT_EVENT, self._events),
             ("DELETE FROM partials WHERE stream = ? AND start = ? AND minute = ?", self._partials_gone),
             (PUT_PARTIAL, self._partials), (PUT_MARK, self._marks),

@@ -17,6 +17,7 @@ from logagg.clock import Clock, SystemClock
 from logagg.errors import StoreError, StoreFull, StoreUnavailable
 from logagg.store.codec import out_of_range
 from logagg.store.reserve import Reserve
+from logagg.store.sqlite_events import block_rows
 from logagg.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES, migrate, stored_version
 
 BUSY_TIMEOUT_S = 10
@@ -70,6 +71,7 @@ class SqliteFile:
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False,
                              cached_statements=256)
         db.execute(f"PRAGMA cache_size = -{cache_kb}")
+        db.create_function("block_rows", 4, block_rows, deterministic=True)         # for the view `events`
         return db
 
     def _prepare(self) -> None:

@@ -5,14 +5,14 @@ may or may not be seen, what was there before and stays is seen once.
 """
 
 import sqlite3
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from logagg.record import Bucket, BucketKey, Chunk, Event, Partial, Stream
 from logagg.store.codec import counts_from_list, from_column, from_json, to_column
-from logagg.store.sqlite_events import COLUMNS as EVENT_COLUMNS
-from logagg.store.sqlite_events import event_of
+from logagg.store.sqlite_events import BLOCK_US_MAX, KEY_COLUMNS, Keys, events_of, keys_of, names_of
 from logagg.store.sqlite_file import SqliteFile
 
 STREAM_COLUMNS = ('id, host, app, path, first_line, n, revision, "end", resume, carry, head, windows, end_window,'
@@ -21,10 +21,13 @@ CHUNK_COLUMNS = 'no, start, "end", revision, open, gone, ts_from_us, ts_to_us, c
 
 CHUNKS_PER_PAGE = 16                # up to 4 MiB each
 EVENTS_PER_PAGE = 1000
-EVENTS_PER_WINDOW = 50_000          # index entries that one statement may pass while it looks for names
+EVENTS_PER_PAGE_MAX = 16_000
+EVENT_BYTES_PER_PAGE = 4 << 20      # of bodies as JSON, by their blocks' averages
+BLOCKS_PER_PAGE = 5000              # that one statement may pass while it looks for names
 BUCKET_BYTES_PER_PAGE = 4 << 20
 
 Row = tuple[Any, ...]
+Key = tuple[int, str, int]
 
 
 def stream_of(row: Row) -> Stream:
@@ -73,11 +76,13 @@ def _stream_numbers(file: SqliteFile, stream: str | None) -> list[tuple[int, str
 
 
 def chunk_with_parts(db: sqlite3.Connection, no: int, chunk: Chunk) -> Chunk:
-    events = db.execute(f'SELECT {EVENT_COLUMNS} FROM events WHERE stream = ? AND "offset" >= ? AND "offset" < ?'
-                        ' ORDER BY "offset"', (no, chunk.start, chunk.end))
+    blocks = db.execute("SELECT names, keys, committed_us, bodies FROM event_blocks WHERE stream = ? AND"
+                        ' "offset" >= ? AND "offset" < ?', (no, chunk.start, chunk.end))
+    events = [event for names, keys, committed_us, bodies in blocks
+              for event in events_of(chunk.stream, keys_of(names, keys, committed_us), bodies).values()]
     partials = db.execute("SELECT minute, data FROM partials WHERE stream = ? AND start = ? ORDER BY minute",
                           (no, chunk.start))
-    return replace(chunk, events=tuple(event_of(chunk.stream, row) for row in events),
+    return replace(chunk, events=tuple(sorted(events, key=lambda event: event.offset)),
                    partials=tuple(Partial(*row) for row in partials))
 
 
@@ -126,12 +131,27 @@ def _bucket_page(file: SqliteFile, sql: str, values: Row) -> tuple[list[BucketRo
     return page, False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """A block's keys, of bodies with `size` bytes."""
+
+    no: int             #: of the stream
+    offset: int
+    stream: str
+    size: int
+    keys: Keys
+
+
+_Found = tuple[Key, _Block, int]
+"""An event's key, and its place in a block."""
+
+
 @dataclass(frozen=True)
 class EventQuery:
-    """Events by (ts_us, stream id, offset), while the index is by (ts_us, stream number, offset).
+    """Events by (ts_us, stream id, offset), of blocks of which many may hold the same time.
 
-    Events of one ts_us are put in order here: a page holds all of them. A ts_us that more than a page of events
-    share (a log without milliseconds; rejects, which have none) is read stream by stream instead.
+    A page is the first events behind a key: the blocks are looked at in the order of their first events until all that
+    follow begin later than the page's last event. Bodies are read of those blocks alone that have a part in the page.
     """
 
     file: SqliteFile
@@ -140,80 +160,97 @@ class EventQuery:
     names: Sequence[str] | None
     stream: str | None
 
-    def after(self, key: tuple[int, str, int] | None) -> Iterator[Event]:
-        """The events behind `key`, in order."""
-        low = self.from_us
-        if key is not None:
-            low = key[0] if low is None else max(low, key[0])
-        for window_low, window_high in self._windows(low):
-            yield from self._window(window_low, window_high, key)
-
-    def _windows(self, low: int | None) -> Iterator[tuple[int | None, int | None]]:
-        """Half-open ranges of ts_us with few enough events that one statement through any of them is short."""
-        while True:
-            where, values = conditions((("ts_us > ?", low), ("ts_us < ?", self.to_us)))
-            with self.file.reading() as db:
-                row = db.execute(f"SELECT ts_us FROM events INDEXED BY events_by_time WHERE 1{where} ORDER BY ts_us"
-                                 f" LIMIT 1 OFFSET {EVENTS_PER_WINDOW}", values).fetchone()
-            if row is None:
-                yield low, self.to_us
+    def after(self, key: Key | None, limit: int | None = None) -> Iterator[Event]:
+        """The events behind `key`, in order. Pages grow while most of what is read for one is not in it, where many
+        streams write side by side."""
+        low = max((at for at in (self.from_us, key[0] if key else None) if at is not None), default=None)
+        size, left = EVENTS_PER_PAGE, limit
+        while left is None or left > 0:
+            page, last, low, seen = self._page(low, key, size if left is None else min(size, left))
+            yield from page
+            if low is None:
                 return
-            yield low, row[0]
-            low = row[0]
+            key = last or key
+            left = None if left is None else left - len(page)
+            if seen > 2 * len(page):
+                size = min(2 * size, EVENTS_PER_PAGE_MAX)
 
-    def _window(self, low: int | None, high: int | None, key: tuple[int, str, int] | None) -> Iterator[Event]:
-        while True:
-            rows = self._page(low, high)
-            full = len(rows) == EVENTS_PER_PAGE
-            if full and rows[0][3] == rows[-1][3]:
-                at_us = rows[0][3]
-                yield from self._same_time(at_us, key)
-                low = at_us + 1
-                continue
-            if full:
-                low = rows[-1][3]
-                rows = [row for row in rows if row[3] != low]
-            yield from in_order(rows, key)
-            if not full:
-                return
-
-    def _same_time(self, ts_us: int, key: tuple[int, str, int] | None) -> Iterator[Event]:
+    def _page(self, low: int | None, key: Key | None, size: int) -> tuple[list[Event], Key | None, int | None, int]:
+        """At most `size` events behind `key` and not before `low`, the key of the last one, the time to go on with or
+        None at the end, and how many events the blocks hold that were read."""
         with self.file.reading() as db:
-            found = db.execute("SELECT no, id FROM streams WHERE no IN (SELECT DISTINCT stream FROM events INDEXED BY"
-                               " events_by_time WHERE ts_us = ?)", (ts_us,)).fetchall()
-        for name, no in sorted((from_column(id), no) for no, id in found):
-            after = -1
-            if key is not None and key[0] == ts_us:
-                if name < key[1]:
-                    continue
-                after = key[2] if name == key[1] else -1
-            while True:
-                rows = self._page(ts_us, ts_us + 1, no, after)
-                yield from in_order(rows, key)
-                if len(rows) < EVENTS_PER_PAGE:
+            found, next_low = self._first(self._blocks(db, low), low, key, size)
+            weight = 0.0
+            for i, (_, block, _) in enumerate(found):
+                weight += block.size / len(block.keys.offsets)
+                if i and weight > EVENT_BYTES_PER_PAGE:
+                    del found[i:]
                     break
-                after = rows[-1][2]
+            if len(found) == size or weight > EVENT_BYTES_PER_PAGE:
+                next_low = found[-1][0][0]
+            seen = sum(len(block.keys.offsets) for block in {block for _, block, _ in found})
+            return _with_events(db, found), found[-1][0] if found else None, next_low, seen
 
-    def _page(self, low: int | None, high: int | None, no: int | None = None, after: int | None = None) -> list[Row]:
-        """Rows of (stream id, stream number, *EVENT_COLUMNS), in the index's order."""
+    def _blocks(self, db: sqlite3.Connection, low: int | None) -> Iterator[Row]:
+        """Rows of (stream number, stream id, *KEY_COLUMNS) that may hold events of `low` or later, by their first."""
         where, values = conditions((
-            ("ts_us >= ?", low), ("ts_us < ?", high), ("stream = ?", no), ('"offset" > ?', after),
-            ("stream = (SELECT no FROM streams WHERE id = ?)", to_column(self.stream))))
-        if self.names is not None:
-            where += f" AND event IN ({','.join('?' * len(self.names))})"
-            values += [to_column(name) for name in self.names]
+            ("ts_from_us >= ?", None if low is None else max(low - BLOCK_US_MAX, -(1 << 63))), ("ts_to_us >= ?", low),
+            ("ts_from_us < ?", self.to_us), ("stream = (SELECT no FROM streams WHERE id = ?)", to_column(self.stream))))
         if self.from_us is not None or self.to_us is not None:
             where += " AND committed_us IS NULL"
-        with self.file.reading() as db:
-            return db.execute(f"SELECT streams.id, stream, {EVENT_COLUMNS} FROM events INDEXED BY events_by_time"
-                              f" CROSS JOIN streams ON no = stream WHERE 1{where} ORDER BY ts_us, stream,"
-                              f' "offset" LIMIT {EVENTS_PER_PAGE}', values).fetchall()
+        return db.execute(f"SELECT stream, streams.id, {KEY_COLUMNS} FROM event_blocks INDEXED BY"
+                          f" event_blocks_by_time CROSS JOIN streams ON streams.no = stream WHERE 1{where}"
+                          ' ORDER BY ts_from_us, streams.id, "offset"', values)
+
+    def _first(self, rows: Iterator[Row], low: int | None, key: Key | None,
+               size: int) -> tuple[list[_Found], int | None]:
+        """The first `size` events behind `key`; where many blocks hold none, fewer, and the time to go on with."""
+        found: list[_Found] = []
+        last: Key | None = None
+        for seen, (no, id, offset, end, ts_from_us, ts_to_us, committed_us, bytes_, names, keys) in enumerate(rows):
+            stream = from_column(id)
+            if last is not None and ts_from_us > last[0]:
+                break
+            if seen >= BLOCKS_PER_PAGE and (low is None or ts_from_us > low):
+                return sorted(one for one in found if one[0][0] < ts_from_us)[:size], ts_from_us
+            if ts_from_us == ts_to_us and ((last is not None and (ts_from_us, stream, offset) > last)
+                                           or (key is not None and (ts_from_us, stream, end) <= key)):
+                continue
+            if self.names is not None and not set(self.names).intersection(names_of(names)):
+                continue
+            block = _Block(no, offset, stream, bytes_, keys_of(names, keys, committed_us))
+            found += self._wanted(block, low, key, last)
+            if len(found) >= 2 * size or (last is None and len(found) >= size):
+                found.sort()
+                del found[size:]
+                last = found[-1][0]
+        return sorted(found)[:size], None
+
+    def _wanted(self, block: _Block, low: int | None, key: Key | None, last: Key | None) -> Iterator[_Found]:
+        """The events of a block that are asked for, as far as none of them comes behind `last`."""
+        offsets, times, names = block.keys.offsets, block.keys.times, block.keys.names
+        start = 0 if low is None else bisect_left(times, low)
+        end = len(times) if self.to_us is None else bisect_left(times, self.to_us)
+        if last is not None:
+            end = min(end, bisect_right(times, last[0]))
+        for i in range(start, end):
+            at = (times[i], block.stream, offsets[i])
+            if (key is None or at > key) and (self.names is None or names[i] in self.names):
+                yield at, block, i
 
 
-def in_order(rows: list[Row], key: tuple[int, str, int] | None) -> Iterator[Event]:
-    """The events of rows that hold all of each ts_us (or one stream of it), in the contract's order, behind `key`."""
-    keyed = sorted(((row[3], from_column(row[0]), row[2]), i) for i, row in enumerate(rows))
-    return (event_of(at[1], rows[i][2:]) for at, i in keyed if key is None or at > key)
+def _with_events(db: sqlite3.Connection, found: Sequence[_Found]) -> list[Event]:
+    """The events at these places, in the same order; each block's bodies are read once and let go."""
+    places: dict[_Block, dict[int, int]] = {}
+    for place, (_, block, i) in enumerate(found):
+        places.setdefault(block, {})[i] = place
+    page: list[Any] = [None] * len(found)
+    for block, wanted in places.items():
+        bodies, = db.execute('SELECT bodies FROM event_blocks WHERE stream = ? AND "offset" = ?',
+                             (block.no, block.offset)).fetchone()
+        for i, event in events_of(block.stream, block.keys, bodies, wanted).items():
+            page[wanted[i]] = event
+    return page
 
 
 def conditions(given: Iterable[tuple[str, Any]]) -> tuple[str, list[Any]]:

@@ -1,14 +1,15 @@
 """The tables of the SQLite store, their version, and how an older file becomes a newer one.
 
 `streams.no` stands for the stream's id in all other tables, so that rows stay narrow. Rows of one chunk lie side by
-side: events and partials are clustered by (stream, offset) and (stream, start). The compressed bytes have a table of
-their own, so that a search by time reads none of them. A chunk has a row in `marks` while it is not folded.
+side: partials are clustered by (stream, start), and events are in blocks of up to a thousand. The compressed bytes have
+a table of their own, so that a search by time reads none of them. A chunk has a row in `marks` while it is not folded.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from logagg.errors import StoreError, StoreVersionError
+from logagg.store.sqlite_rows import pack_rows
 
 APPLICATION_ID = 0x6C6F6761        # "loga"; https://www.sqlite.org/pragma.html#pragma_application_id
 PAGE_BYTES = 8192                  # measured: 15 % more events/s than 4096; 16384 gains less and wastes small stores
@@ -59,7 +60,27 @@ ALTER TABLE events ADD COLUMN message TEXT;
 ALTER TABLE events ADD COLUMN exception TEXT;
 ALTER TABLE events ADD COLUMN fields TEXT;
 """,
+    # Events in blocks (sqlite_events.py); `events` is what SQL sees of them, on connections with `block_rows`.
+    3: """
+ALTER TABLE events RENAME TO event_rows;
+-- ts_from_us and ts_to_us are -1 and committed_us is set for events without a time; size is that of the bodies' JSON
+CREATE TABLE event_blocks (stream INTEGER NOT NULL, "offset" INTEGER NOT NULL, last INTEGER NOT NULL,
+    ts_from_us INTEGER NOT NULL, ts_to_us INTEGER NOT NULL, committed_us INTEGER, size INTEGER NOT NULL,
+    names BLOB NOT NULL, keys BLOB NOT NULL, bodies BLOB NOT NULL, PRIMARY KEY (stream, "offset")) WITHOUT ROWID;
+CREATE INDEX event_blocks_by_time ON event_blocks (ts_from_us, ts_to_us, stream, "offset");
+CREATE INDEX event_blocks_without_time ON event_blocks (committed_us) WHERE committed_us IS NOT NULL;
+CREATE VIEW events AS SELECT streams.id AS stream, host, app, streams.path AS path,
+    json_extract(value, '$[0]') AS "offset", json_extract(value, '$[1]') AS ts_us, json_extract(value, '$[2]') AS ts,
+    json_extract(value, '$[3]') AS level, json_extract(value, '$[4]') AS event, json_extract(value, '$[5]') AS logger,
+    json_extract(value, '$[6]') AS thread, json_extract(value, '$[7]') AS message,
+    json_extract(value, '$[8]') AS exception, json_extract(value, '$[9]') AS fields,
+    json_extract(value, '$[10]') AS body, ts_from_us AS block_from_us, ts_to_us AS block_to_us
+    FROM event_blocks JOIN streams ON streams.no = stream, json_each(block_rows(names, keys, committed_us, bodies));
+""",
 }
+
+#: version -> what is done behind its statements, in the same transaction
+CONVERSIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: pack_rows}
 
 
 def stored_version(db: sqlite3.Connection, path: str) -> int:
@@ -89,6 +110,8 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
         for step in range(version + 1, max(MIGRATIONS) + 1):
             for statement in _statements(MIGRATIONS[step]):
                 db.execute(statement)
+            if step in CONVERSIONS:
+                CONVERSIONS[step](db)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {max(MIGRATIONS)}")
         db.execute("COMMIT")

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from logagg.clock import StepClock
 from logagg.errors import StoreError, StoreUnavailable, StoreVersionError
 from logagg.interfaces import Store
 from logagg.record import Bucket, BucketKey, Event
-from logagg.store import open_store, sqlite_path, sqlite_read, sqlite_schema
+from logagg.store import open_store, sqlite_events, sqlite_path, sqlite_read, sqlite_rows, sqlite_schema
+from logagg.store.codec import to_column
 from logagg.store.sqlite import SqliteStore
+from logagg.store.sqlite_events import printed
 from tests.contract.making import (
     T0_MINUTE,
     T0_US,
@@ -238,6 +240,48 @@ def unprivileged(folder: Path) -> Iterator[None]:
         os.seteuid(0)
 
 
+def make_older(path: Path, version: int, events: Sequence[Event]) -> None:
+    """Give a store without events the schema of an older version, and it the events of its only stream as it had them:
+    a body as JSON, in version 2 its usual parts in columns. Times are printed with milliseconds."""
+    texts = ("logger", "thread", "message", "exception")
+    with sqlite3.connect(path) as db:
+        db.execute("DROP VIEW events")
+        db.execute("DROP TABLE event_blocks")
+        for script in list(sqlite_schema.MIGRATIONS.values())[:version]:
+            for statement in script.split(";\n"):
+                if "events" in statement:
+                    db.execute(statement)
+        for e in events:
+            body = dict(e.body)
+            row: list[Any] = [1, e.offset, -1 if e.ts_us is None else e.ts_us, e.level, e.event]
+            if version == 1:
+                row += [json.dumps(body), None if e.ts_us is not None else 5]
+            else:
+                is_regular = e.ts_us is not None and body["ts"] == printed(e.ts_us, 3)
+                if is_regular or e.ts_us is None:
+                    body.pop("ts", None)
+                rest = {key: body[key] for key in body.keys() - {"level", "event", "fields", *texts}}
+                row += [json.dumps(rest) if rest else "", None if e.ts_us is not None else 5, 3 if is_regular else -1,
+                        *(to_column(body.get(text)) for text in texts),
+                        json.dumps(body["fields"]) if "fields" in body else None]
+            db.execute(f"INSERT INTO events VALUES ({','.join('?' * len(row))})", row)
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+
+
+class Failing:
+    """Calls `step`, and is interrupted the given time that it is called."""
+
+    def __init__(self, step: Callable[..., Any], at: int) -> None:
+        self.step, self.left = step, at
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.step(*arguments)
+
+
 class TestVersion:
     def test_a_newer_store_is_refused(self, path: Path) -> None:
         """A store of a newer logagg is refused with both versions and not touched."""
@@ -246,26 +290,66 @@ class TestVersion:
             db.execute(f"PRAGMA user_version = {max(sqlite_schema.MIGRATIONS) + 1}")
         db.close()
         for read_only in (False, True):
-            with pytest.raises(StoreVersionError, match=r"schema version 3, written by a newer logagg.*up to 2"):
+            with pytest.raises(StoreVersionError, match=r"schema version 4, written by a newer logagg.*up to 3"):
                 SqliteStore(str(path), read_only=read_only)
 
-    def test_events_of_schema_1_are_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Bodies that the first schema kept as JSON are read as they were, beside new ones."""
-        events = [event("s1", offset, logger="a.B", fields={"n": offset}, mdc={"k": "v"}) for offset in (0, 10)]
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_events_of_older_schemas(self, path: Path, version: int) -> None:
+        """The rows of older schemas become blocks, with all they hold; chunks keep their own, also when replaced, and
+        events whose chunks have expired stay."""
+        bodies: list[dict[str, Any]] = [
+            {"fields": {"n": 1 << 70}, "mdc": {"k": "v"}}, {"logger": "a\0", "thread": "\ud800"}, {"exception": "x"}]
+        events = [event("s1", offset, ts_us, **bodies[offset % 3]) for offset, ts_us in enumerate(
+            [T0_US, None, T0_US + 5, T0_US + 4, T0_US - 7, None, T0_US, T0_US + 123_000, T0_US])]
         new = SqliteStore(str(path))
-        state = commit(new, stream(), chunk("s1", 0, 10, events=(events[0],)))
+        commit(new, stream(), chunk("s1", 0, 3, offsets=[]), chunk("s1", 3, 6, offsets=[]),
+               chunk("s1", 6, 9, offsets=[]))
+        new.fold({}, [mark for mark in new.unfolded(9) if mark.start == 3])
+        assert new.expire(raw_before_us=T0_US + 1)["chunks"] == 1
         new.close()
+        make_older(path, version, events)
+        store = SqliteStore(str(path))
+        assert sorted(store.events(), key=lambda e: e.offset) == events
+        assert [[e.offset for e in c.events] for c in store.chunks(with_parts=True)] == [[0, 1, 2], [6, 7, 8]]
+        assert store.replace("s1", 0, 3, {0: 1}, [chunk("s1", 0, 3, events=tuple(events[:1]))])
+        commit(store, stored(store, "s1"), chunk("s1", 9, 20, events=(event("s1", 9),)))
+        assert sorted(e.offset for e in store.events()) == [0, 3, 4, 5, 6, 7, 8, 9]
+        store.close()
+
+    def test_a_migration_that_is_killed(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where events were being packed, the older store is as it was, and is packed at the next start."""
+        SqliteStore(str(path)).close()
+        events = [event("s1", offset) for offset in range(50)]
+        store = SqliteStore(str(path))
+        commit(store, stream(), chunk("s1", 0, 99, offsets=[]))
+        store.close()
+        make_older(path, 2, events)
+        with monkeypatch.context() as patch:
+            patch.setattr("logagg.store.sqlite_rows.EVENTS_PER_STEP", 20)
+            patch.setattr("logagg.store.sqlite_rows.event_rows", Failing(sqlite_rows.event_rows, 2))
+            with pytest.raises(KeyboardInterrupt):
+                SqliteStore(str(path))
         with sqlite3.connect(path) as db:
-            for column in ("ts_digits", "logger", "thread", "message", "exception", "fields"):
-                db.execute(f"ALTER TABLE events DROP COLUMN {column}")
-            db.execute("UPDATE events SET body = ?", (json.dumps(events[0].body),))
-            db.execute("PRAGMA user_version = 1")
+            assert db.execute("SELECT count(*) FROM events").fetchone() == (50,)
+            assert db.execute("PRAGMA user_version").fetchone() == (2,)
         db.close()
         store = SqliteStore(str(path))
-        commit(store, state, chunk("s1", 10, 20, events=(events[1],)))
         assert list(store.events()) == events
-        assert [row[0] for row in store._file._writer.execute("SELECT message FROM events")] == [None, "at 10"]
         store.close()
+
+    def test_sql(self, sqlite_store: SqliteStore) -> None:
+        """The view `events` shows SQL an event as a row, its usual parts as columns, and its fields as JSON."""
+        events = [event("s1", i, None if i == 3 else T0_US + i, name=("x", None)[i % 2], logger="a.B",
+                        fields={"n": i, "code": "é"}) for i in range(30)]
+        commit(sqlite_store, stream(), chunk("s1", 0, 99, events=tuple(events)))
+        with sqlite_store._file.reading() as db:
+            found = db.execute("SELECT stream, \"offset\", ts_us, ts, level, event, logger, message, thread,"
+                               " json_extract(fields, '$.n'), json_extract(body, '$.fields.code'), app FROM events"
+                               " ORDER BY \"offset\"").fetchall()
+            narrow = db.execute("SELECT count(*) FROM events WHERE event = 'x' AND block_to_us >= ?", (T0_US,))
+            assert narrow.fetchone() == (15,)
+        assert found == [("s1", e.offset, e.ts_us, e.body.get("ts"), "INFO", e.event, "a.B", f"at {e.offset}", None,
+                          e.offset, "é", "das") for e in events]
 
     @pytest.mark.parametrize("body", [
         {}, {"ts": "2023-11-14T22:13:20Z"}, {"ts": "2023-11-14T22:13:00.000000Z"},
@@ -286,7 +370,7 @@ class TestVersion:
         commit(old, stream(), chunk("s1", 0, 10))
         before = everything(old)
         old.close()
-        newer = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
+        newer = {**sqlite_schema.MIGRATIONS, 4: "CREATE TABLE notes (text TEXT);\nINSERT INTO notes VALUES ('a;b');\n"}
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", newer)
         monkeypatch.setattr("logagg.store.sqlite_file.MIGRATIONS", newer)
         with pytest.raises(StoreError, match="written by an older logagg"):
@@ -300,7 +384,7 @@ class TestVersion:
         assert len(stores) == 3
         assert everything(stores[0]) == before
         assert stores[0]._file._writer.execute("SELECT text FROM notes").fetchall() == [("a;b",)]
-        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (3,)
+        assert stores[0]._file._writer.execute("PRAGMA user_version").fetchone() == (4,)
         for store in stores:
             store.close()
 
@@ -308,7 +392,7 @@ class TestVersion:
         """A migration that fails half-way leaves the store as it was, for the older program."""
         SqliteStore(str(path)).close()
         with monkeypatch.context() as patch:
-            broken = {**sqlite_schema.MIGRATIONS, 3: "CREATE TABLE a (x);\nNONSENSE;\n"}
+            broken = {**sqlite_schema.MIGRATIONS, 4: "CREATE TABLE a (x);\nNONSENSE;\n"}
             patch.setattr(sqlite_schema, "MIGRATIONS", broken)
             with pytest.raises(StoreError, match="NONSENSE"):
                 SqliteStore(str(path))
@@ -379,10 +463,15 @@ class TestTrouble:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_events_in_small_pages(sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """However times fall on pages and windows, events come in the contract's order and continue behind any key."""
+    """However times fall on pages and blocks, events come in the contract's order and continue behind any key."""
     print("seed", seed)
     monkeypatch.setattr(sqlite_read, "EVENTS_PER_PAGE", 5)
-    monkeypatch.setattr(sqlite_read, "EVENTS_PER_WINDOW", 17)
+    monkeypatch.setattr(sqlite_read, "EVENTS_PER_PAGE_MAX", 12)
+    monkeypatch.setattr(sqlite_read, "EVENT_BYTES_PER_PAGE", 700)
+    monkeypatch.setattr(sqlite_read, "BLOCKS_PER_PAGE", 3)
+    monkeypatch.setattr(sqlite_events, "EVENTS_PER_BLOCK", 4)
+    for module in (sqlite_events, sqlite_read):
+        monkeypatch.setattr(module, "BLOCK_US_MAX", 6)
     assert_pages_agree(sqlite_store, random.Random(seed), 60)
 
 

@@ -25,7 +25,7 @@ from logagg.source.identity import first_line, new_stream
 from logagg.store import open_store
 from tests.conftest import ROOT
 
-LIMITS = {"header": 1.2, "events": 2.7, "partials": 0.6, "commit": 8.5, "commit of all records": 42.0}
+LIMITS = {"header": 1.0, "events": 1.4, "partials": 0.5, "commit": 8.5, "commit of all records": 42.0}
 """Times the reference loop's processor time, at most."""
 
 LINES = 5_000

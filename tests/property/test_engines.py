@@ -14,7 +14,7 @@ from logagg.grammar.events import Classifiers, EventGrammar
 from logagg.grammar.heads import Heads, Levels, find_heads
 from logagg.grammar.pattern import Converter, Text
 from logagg.grammar.reader import LayoutReader
-from logagg.grammar.vector import VectorLayout
+from logagg.grammar.vector import VectorLayout, line_ends
 from logagg.record import Carry
 from logagg.rollup.metric import Metric, MetricSet
 from logagg.rollup.partial import partials
@@ -68,10 +68,11 @@ what: /.+/
 %import common (INT, NUMBER)
 """, name="engines")
 TOGETHER = copy(GRAMMAR)
-TOGETHER.together_min = 0
+TOGETHER.together_min = TOGETHER.lines_a_step = 0
 METRICS = MetricSet([
     Metric("calls", "counter", ("took", "door"), labels=("level", "event")),
     Metric("took", "distribution", ("took",), field="ms", labels=("host", "note")),
+    Metric("doors", "distribution", ("door",), field="door_no"),
     Metric("ended", "counter", ("ended",)),
 ])
 
@@ -138,7 +139,9 @@ def test_arrays_find_the_heads_that_the_regular_expression_finds(
         return
     mark = BOM if text.startswith(BOM) and not mid else b""
     levels, others = Levels(), Levels()
-    found = vector.find(text, levels, mid=mid, mark=mark)
+    ends = line_ends(text, len(text))
+    assert ends is not None
+    found = vector.find(text, ends, levels, mid=mid, mark=mark)
     right = find_heads(layout, text, others, mid=mid, mark=mark)
     assert len(found) == len(right)
     if len(found):
@@ -194,8 +197,8 @@ def _one_by_one(lines: list[bytes]) -> list[tuple[int, str, dict[str, int | floa
 
 
 @settings(max_examples=200, deadline=None, print_blob=True)
-@given(st.integers(0, 1 << 32), st.sampled_from([0, 1 << 40]))
-def test_claims_are_those_of_each_line_alone(seed: int, together_min: int) -> None:
+@given(st.integers(0, 1 << 32), st.sampled_from([0, 1 << 40]), st.sampled_from([0, 1, 1 << 40]))
+def test_claims_are_those_of_each_line_alone(seed: int, together_min: int, lines_a_step: int) -> None:
     """Dispatch, columns and conversion at once change nothing, nor does a second classifier behind the first."""
     rng = random.Random(seed)
     lines = []
@@ -209,7 +212,7 @@ def test_claims_are_those_of_each_line_alone(seed: int, together_min: int) -> No
         lines.append(bytes(raw))
     right = _one_by_one(lines)
     grammar = copy(GRAMMAR)
-    grammar.together_min = together_min
+    grammar.together_min, grammar.lines_a_step = together_min, lines_a_step
     for claims in (grammar.claim(lines), grammar.claim(Spans.of(lines)), Classifiers([grammar, grammar]).claim(lines)):
         assert [*zip(claims.rows, claims.names, claims.fields, strict=True)] == right
         assert len(claims) == len(right)

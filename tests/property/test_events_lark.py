@@ -7,6 +7,7 @@ fields, in order, end latest.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cache
 from math import isinf
 from pathlib import Path
@@ -76,8 +77,15 @@ def field_places(event: Tree[Any]) -> Iterator[tuple[str, int, int]]:
 
 
 def claimed(grammar: EventGrammar, line: str) -> tuple[str, dict[str, Any]] | None:
+    """What is claimed of a line that is read alone, which is the same as what is claimed of it among others."""
     claims = grammar.claim([line.encode()])
-    return (claims.names[0], dict(claims.fields[0])) if claims.rows else None
+    found = (claims.names[0], dict(claims.fields[0])) if claims.rows else None
+    at_once = copy(grammar)
+    at_once.together_min = at_once.lines_a_step = 0
+    among = at_once.claim([b"-" * 20, line.encode(), b"-" * 80])
+    assert found == next(((name, fields) for row, name, fields in zip(
+        among.rows, among.names, among.fields, strict=True) if row == 1), None)
+    return found
 
 
 def same_as_lark(text: str, line: str) -> list[Reading]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 ORDER = [
-    {"version", "errors", "clock", "bodies", "columns", "record", "raw", "interfaces", "lease", "processes", "retry",
-     "terminal", "times", "together", "visible"},
+    {"version", "errors", "clock", "bodies", "columns", "digits", "record", "raw", "interfaces", "lease", "processes",
+     "retry", "terminal", "times", "together", "visible"},
     {"grammar", "source.identity", "source.files", "source.discover", "source.watch", "source.inotify"},
     {"rollup.metric"},
     {"alert.rule", "alert.words"},

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
+from logagg.grammar.claims import EventClaims, EventGroup, Numbers
 from logagg.record import Partial
 from logagg.rollup import partial
 from logagg.rollup.metric import Metric, MetricSet
@@ -42,6 +44,17 @@ def test_few_and_many_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None
     few = content(made(*rows, rejects={3: "too_long", 5: "no_layout"}))
     monkeypatch.setattr(partial, "FEW_MAX", 0)
     assert content(made(*rows, rejects={3: "too_long", 5: "no_layout"})) == few
+
+
+@pytest.mark.parametrize("spread", [5, 100, 10**15, 10**17])
+def test_whole_numbers_are_counted_as_an_array_as_one_by_one(spread: int) -> None:
+    """A distribution of numbers that a reader has as an array, near or far from each other, in any order."""
+    metrics = MetricSet([Metric("v", "distribution", ("e",), field="x")])
+    values = [(i * 7919 % 13 - 3) * spread for i in range(200)]
+    batch = Columns([(T + i * 7919 % 1000 * 1_000_000 if i % 6 else None, "INFO", "e", {"x": value})
+                     for i, value in enumerate(values)], {})
+    groups = EventClaims([EventGroup("e", batch.groups[0].rows, {"x": Numbers(np.array(values))})])
+    assert partials(batch, groups, metrics, "xivr", "h1", None) == partials(batch, batch, metrics, "xivr", "h1", None)
 
 
 def test_levels_that_are_told_alike_are_counted_together() -> None:
