@@ -12,6 +12,7 @@ Prints how often each fault has happened, as a table for docs/reliability.md. Ex
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -37,26 +38,32 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     began_s = time.monotonic()
     seeds = range(options.first, options.first + options.count)
-    counts: Counter[str] = Counter()
-    tally: Counter[str] = Counter()
-    failed: list[int] = []
+    done: list[Verdict] = []
     with servers(options.store, options.jobs) as urls, get_context("fork").Pool(
             len(urls), begin, (urls, get_context("fork").Value("i", 0), options.without_trimming)) as pool:
-        for verdict in tqdm(pool.imap(one, seeds), total=len(seeds), unit="schedule", disable=options.quiet):
-            counts += verdict.counts
-            tally += verdict.tally
-            if verdict.problems:
-                failed.append(verdict.seed)
-                tqdm.write(f"seed {verdict.seed}:\n  " + "\n  ".join(verdict.problems))
-                if not options.no_shrink:
-                    tqdm.write(str(pool.apply(shortest, (verdict.seed,))))
-    print(f"{len(seeds)} schedules with {options.store}, seeds {seeds[0]} to {seeds[-1]}, in"
-          f" {time.monotonic() - began_s:.0f} s: {len(failed)} failed{': ' if failed else ''}"
-          f"{', '.join(map(str, failed))}\n")
+        try:
+            for verdict in tqdm(pool.imap(one, seeds), total=len(seeds), unit="schedule", disable=options.quiet):
+                done.append(verdict)
+                if verdict.problems:
+                    tqdm.write(f"seed {verdict.seed}:\n  " + "\n  ".join(verdict.problems))
+                    if not options.no_shrink:
+                        tqdm.write(str(pool.apply(shortest, (verdict.seed,))))
+        except KeyboardInterrupt:
+            pool.terminate()
+    report(done, options.store, time.monotonic() - began_s)
+    return 1 if any(verdict.problems for verdict in done) else 0
+
+
+def report(done: list[Verdict], store: str, took_s: float) -> None:
+    """What has been run, also where it was interrupted, as it is to stand in docs/reliability.md."""
+    failed = [str(verdict.seed) for verdict in done if verdict.problems]
+    counts = sum((verdict.counts for verdict in done), Counter())
+    tally = sum((verdict.tally for verdict in done), Counter())
+    print(f"{len(done)} schedules with {store}, seeds {done[0].seed} to {done[-1].seed}, in {took_s:.0f} s:"
+          f" {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}\n")
     print("| fault | times |\n| --- | --- |")
     print("\n".join(f"| {name} | {counts[name]:,} |" for name in FAULTS))
     print("\n" + "\n".join(f"{what}: {n:,}" for what, n in sorted(tally.items())))
-    return 1 if failed else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -97,7 +104,8 @@ _url = ""
 
 
 def begin(urls, number, without_trimming) -> None:  # type: ignore[no-untyped-def]
-    """In each process of the pool: which server is its own."""
+    """In each process of the pool: which server is its own. Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _trimming, _url
     with number.get_lock():
         _url = urls[number.value]

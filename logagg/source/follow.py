@@ -348,6 +348,7 @@ class Follower:
         reached = low + len(data)
         if not self._still(stream, data, low):
             self.forget("does not hold what was read of it before", *self.sure)
+            self.size, self.grew_s = file.size() or 0, now_s        # the next content's: it has not shrunk once more
             return None
         if reached > self.size:
             self.size, self.grew_s = reached, now_s

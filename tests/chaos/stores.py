@@ -39,6 +39,10 @@ class Place(Protocol):
 
     def free_disk(self, store: Store) -> None: ...
 
+    def end_sessions(self) -> None:
+        """End what a killed client has left open, as the server does by itself after a minute."""
+        ...
+
 
 class SqlitePlace:
     """A folder with one SQLite file."""
@@ -61,6 +65,9 @@ class SqlitePlace:
 
     def free_disk(self, store: Store) -> None:
         store._file._writer.execute(f"PRAGMA max_page_count = {PAGES_MAX}")  # type: ignore[attr-defined]
+
+    def end_sessions(self) -> None:
+        """The system has closed its files, and with them its locks."""
 
 
 class MongoPlace:
@@ -89,6 +96,9 @@ class MongoPlace:
 
     def free_disk(self, store: Store) -> None:
         self._fail("off")
+
+    def end_sessions(self) -> None:
+        self._admin.admin.command("killAllSessions", [])
 
     def _fail(self, mode: str) -> None:
         if self._full != (mode != "off"):

@@ -175,7 +175,7 @@ def _ledger_problems(world: World, found: list[Stored]) -> Iterator[str]:
         world.tally["destroyed"] += sum(len(g.text) - stored.get(g, 0) for g in gone)
         world.tally["counted"] += counted
         world.tally["logs counted exactly" if least == most else "logs counted within bounds"] += bool(most)
-        # Of what was destroyed before it was identified only the first 1 KiB is known: not whose it was, if all begin so.
+        # Of what was destroyed before it was identified only the first 1 KiB is known: not whose, if all begin so.
         if not least <= counted <= most and len(log.banner) < HEAD_BYTES:
             yield f"{log.path.name}: {counted} bytes are counted as destroyed, {least} to {most} had been seen"
         for generation in gone:

@@ -98,7 +98,7 @@ class World:
         self.sources = [FileSource("zero", HOST, (f"{folder}/zero/*",)), FileSource("one", HOST, (f"{folder}/one/**",))]
         self.seen: Counter[Generation] = Counter()      #: how much of each any agent has seen
         self.sure: Counter[Generation] = Counter()      #: how much of each is known still, now that who saw it is gone
-        self.sights: dict[Agent, Counter[Generation]] = {}      
+        self.sights: dict[Agent, Counter[Generation]] = {}
         self.agents: list[Agent] = []
         self.watchers: list[LossyWatcher] = []
         self.start_agent()
@@ -158,9 +158,9 @@ class World:
         text, found = generation.text, []
         for stream in self.store.store.streams(app=generation.log.app):
             end = stream.read_end
-            if generation.unique <= end <= len(text) and text.startswith(stream.head):
-                if window_hash(bytes(text[max(0, end - WINDOW_BYTES) : end])) == stream.end_window:
-                    found.append(stream)
+            window = window_hash(bytes(text[max(0, end - WINDOW_BYTES) : end]))
+            if generation.unique <= end <= len(text) and text.startswith(stream.head) and window == stream.end_window:
+                found.append(stream)
         return found
 
     def stored(self, generation: Generation) -> int:
@@ -302,6 +302,7 @@ class World:
             self.counts["sigkill"] += 1
             self.store.store.close()
             run_victim(self, where, nth, rounds)
+            self.place.end_sessions()
             for generation in self.written.generations:
                 if generation.paths:
                     self.seen[generation] = len(generation.text)    # perhaps, and written down
