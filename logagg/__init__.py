@@ -4,6 +4,7 @@ The way of a line, one file a step:
 
     source/tail.py       follows the files through their rotations and hands on blocks of bytes
     ingest.py            block -> parse -> commit; one transaction, exactly once
+    reading.py           block -> chunks: records, events and partials, a function of the bytes
     grammar/reader.py    block -> batch of records, by a layout (grammar/pattern.py, detect.py)
     grammar/events.py    batch -> typed events, by a pack's Lark grammar
     rollup/partial.py    batch and events -> the chunk's partials

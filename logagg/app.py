@@ -29,7 +29,8 @@ from logagg.together import Work, run_together
 if TYPE_CHECKING:
     from logagg.aggregator import Aggregator
     from logagg.audit import Audit
-    from logagg.ingest import Ingest, Pipeline
+    from logagg.ingest import Ingest
+    from logagg.reading import Pipeline
     from logagg.source.once import Once
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ class App:
     def _file_sources(self) -> list[FileSource]:
         """The files of all sources, without those that logagg writes itself."""
         own = own_files(self.config)
-        return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms)
+        return [FileSource(source.app, source.host, source.paths, (*source.exclude, *own), source.quiet_ms,
+                           cast(Literal["oldest", "newest"], source.order), source.rate_limit, source.ignore_older_s)
                 for source in self.config.sources]
 
     def ingest(self) -> "Ingest":
@@ -138,7 +140,7 @@ class App:
 
     def _pipeline(self, source: SourceConfig) -> "Pipeline":
         from logagg.grammar.reader import LayoutReader
-        from logagg.ingest import Pipeline
+        from logagg.reading import Pipeline
 
         if source not in self._pipelines:
             self._pipelines[source] = Pipeline(

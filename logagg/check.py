@@ -4,6 +4,7 @@ The answer is one JSON-able dictionary; `problems` holds everything that keeps l
 """
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def check(config: Config) -> dict[str, Any]:
 
     {"config", "timezone", "store": {"url", "state"}, "packs": [{"name", "events", "metrics"}], "reports": [name],
     "sources": [{"app", "host", "globs": [{"glob", "files": [file]}]}], "problems": [text]}; a file is
-    {"path", "bytes", "layout", "detected", "records", "rejects"} of its first 64 KiB of content.
+    {"path", "bytes", "layout", "detected", "records", "rejects", "ignored_days"} of its first 64 KiB of content;
+    `ignored_days` is the age of a file that is older than `ignore_older`, which is not read, else None.
     """
     problems: list[str] = []
     claimed: dict[str, int] = {}
@@ -69,9 +71,14 @@ def _source(i: int, source: SourceConfig, own: Sequence[str], claimed: dict[str,
 def _file(path: str, source: SourceConfig, reader: Reader, problems: list[str]) -> dict[str, Any]:
     """A file's size on disk and what its beginning looks like to the reader."""
     answer: dict[str, Any] = {"path": path, "bytes": None, "layout": source.layout, "detected": False,
-                              "records": 0, "rejects": 0}
+                              "records": 0, "rejects": 0, "ignored_days": None}
     try:
-        answer["bytes"] = Path(path).stat().st_size
+        status = Path(path).stat()
+        answer["bytes"] = status.st_size
+        age_s = time.time() - status.st_mtime
+        if source.ignore_older_s and age_s > source.ignore_older_s:
+            answer["ignored_days"] = int(age_s // 86_400)
+            return answer
         head = _head(path, problems)
     except SourceError as error:
         problems.append(str(error))

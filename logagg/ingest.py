@@ -17,30 +17,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal
 
-import numpy as np
-
-from logagg.bodies import KeptEvents
-from logagg.columns import NO_TIME
 from logagg.grammar.detect import PREFIX_BYTES
-from logagg.interfaces import Batch, Claims, Classifier, Committed, Reader, Store
-from logagg.raw import HOLE, compress, content, find_hole
-from logagg.record import Carry, Chunk, Counts, Event, Stream
-from logagg.rollup.metric import MetricSet
-from logagg.rollup.partial import FEW_MAX, MINUTE_US, partials
+from logagg.interfaces import Committed, Store
+from logagg.raw import HOLE, content, find_hole
+from logagg.reading import Pipeline, Reading, read, read_closed, read_into_gap, read_to_hole
+from logagg.record import Chunk, Counts, Stream
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
 
-SEVERE = frozenset({"WARN", "WARNING", "ERROR", "SEVERE", "FATAL", "CRITICAL", "ALERT", "EMERG", "EMERGENCY", "PANIC"})
-"""Levels at or above WARN, in the words of Log4j, java.util.logging, Python and syslog."""
-
-PREVIEW_CHARS = 1000
 MOVED_ATTEMPTS_MAX = 100
 TRANSACTION_EVENTS_MAX = 10_000
 PIECE_LINES_MAX = 10_000
-OPEN_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +55,6 @@ class Outcome:
 
     stream: Stream
     next: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """How the streams of one source are read and what is kept of them."""
-
-    reader: Reader
-    classifier: Classifier
-    metrics: MetricSet
-    keep: Literal["events", "all"] = "events"
-    record_bytes_max: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +110,14 @@ class Ingest:
 
     def _without(self, state: Stream, end: int, reason: str) -> tuple[Stream, tuple[Chunk, ...]]:
         """The state behind a gap that reaches to `end`, with the gap's chunk, and the open one before it closed."""
-        closed: tuple[Chunk, ...] = ()
-        carry = state.carry
+        before = Reading((), state.carry)
         if state.resume < state.read_end:
             stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
-            data = b"".join(map(content, stored))
-            pipeline = self._pipeline_for(state)
-            try:
-                batch = pipeline.reader.read(data, state.resume, carry, final=True)
-                closed, carry = (_chunk(state, data, batch, carry, pipeline),), batch.carry
-            except Exception:
-                log.exception("%s: reading again at offset %d failed; kept as a reject", state.path, state.resume)
-                closed = (_failed(state, data, pipeline),)
-        gap = Chunk(state.id, state.read_end, end, b"", carry, open=True, gone=reason)
-        counts = sum((chunk.counts for chunk in closed), state.counts)
-        return replace(state, end=end, resume=gap.start, carry=carry, counts=counts, open_counts=Counts(),
-                       dropped=_dropped(state, (gap,))), (*closed, gap)
+            before = read_closed(state, b"".join(map(content, stored)), self._pipeline_for(state))
+        gap = Chunk(state.id, state.read_end, end, b"", before.carry, open=True, gone=reason)
+        counts = sum((chunk.counts for chunk in before.chunks), state.counts)
+        return replace(state, end=end, resume=gap.start, carry=before.carry, counts=counts, open_counts=Counts(),
+                       dropped=_dropped(state, (gap,))), (*before.chunks, gap)
 
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
         """Commit piece after piece; `states` run ahead of the store by the one transaction that is under way."""
@@ -221,7 +191,7 @@ class Ingest:
         if len(piece) < hole:
             plan = self._plan_bytes(state, segment, piece, pipeline, more=True)
         if plan is None and hole < end:
-            return _advance(state, self._before(state, segment), data, _read_to_hole(state, data, hole, end, pipeline),
+            return _advance(state, self._before(state, segment), data, read_to_hole(state, data, hole, end, pipeline),
                             more=True)
         if plan is None and data:       # there is no more, or no record ends in the piece
             plan = self._plan_bytes(state, segment, data, pipeline, more=False)
@@ -232,11 +202,11 @@ class Ingest:
     ) -> _Plan | None:
         """What `data` of the segment adds to `state`."""
         if state.read_end < state.end > state.resume + len(data):
-            reading = _read_into_gap(state, data, pipeline)
+            reading = read_into_gap(state, data, pipeline)
         else:
-            reading = _read(state, data, pipeline, flush=segment.flush and not more)
+            reading = read(state, data, pipeline, flush=segment.flush and not more)
         if reading.chunks and reading.chunks[-1].end > state.read_end:
-            reading = _Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
+            reading = Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
             return _advance(state, self._before(state, segment), data, reading, more=more)
         return None
 
@@ -254,7 +224,7 @@ class Ingest:
         return before[-WINDOW_BYTES:]
 
 
-def _advance(state: Stream, before: bytes, data: bytes, reading: "_Reading", *, more: bool) -> _Plan:
+def _advance(state: Stream, before: bytes, data: bytes, reading: Reading, *, more: bool) -> _Plan:
     """What was read of `data`, which begins at `state.resume` behind `before`, and the state behind it."""
     closed = [chunk for chunk in reading.chunks if not chunk.open]
     last = reading.chunks[-1]
@@ -301,14 +271,6 @@ def _transactions(plans: Iterable[tuple[int, _Plan]]) -> Iterator[dict[int, _Pla
         yield group
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The chunks made of a block, and the carry at the place where reading resumes."""
-
-    chunks: tuple[Chunk, ...]
-    carry: Carry
-
-
 def _trim(state: Stream, segment: Segment, record_bytes_max: int) -> bytes:
     """The segment's bytes from `state.resume` on, up to the last line end; nothing where there is a gap.
 
@@ -345,155 +307,3 @@ def _piece_end(data: bytes, *, decided: bool) -> int:
     if not decided and end < PREFIX_BYTES:
         end = data.find(b"\n", PREFIX_BYTES) + 1
     return end or len(data)
-
-
-def _read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> _Reading:
-    """Read `data`: a closed chunk of the records that cannot grow, and with `flush` an open one of the rest.
-
-    What is small and all of one minute stays open as a whole and grows with the next lines, so that a stream that
-    writes now and then does not leave a chunk for each line; no commit makes an older minute dirty again.
-
-    While the layout is not decided, everything since the stream's start stays open and is read again as it grows, so
-    that the decision depends on the bytes alone and not on how they came.
-    """
-    try:
-        if flush and len(data) <= OPEN_BYTES_MAX:
-            batch = pipeline.reader.read(data, state.resume, state.carry, final=True)
-            chunk = _chunk(state, data, batch, state.carry, pipeline, is_open=True)
-            if _minutes(chunk) <= 1:
-                return _Reading((chunk,), state.carry)
-        closed = pipeline.reader.read(data, state.resume, state.carry, final=False)
-        decided = pipeline.reader.decided(closed.carry)
-        end = closed.end if decided else 0
-        chunks = [_chunk(state, data[:end], closed, state.carry, pipeline)] if end else []
-        carry = closed.carry if end else state.carry
-        if not flush and 0 < end <= OPEN_BYTES_MAX and _minutes(chunks[0]) <= 1:
-            return _Reading((replace(chunks[0], open=True),), state.carry)
-        if flush and end < len(data):
-            rest = data[end:]
-            batch = pipeline.reader.read(rest, state.resume + end, carry, final=True)
-            chunks.append(_chunk(state, rest, batch, carry, pipeline, is_open=True))
-    except Exception:
-        # A bug of ours, or of somebody's grammar: the bytes are kept and counted, and reading goes on behind them.
-        log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, len(data), state.resume)
-        return _Reading((_failed(state, data, pipeline),), state.carry)
-    return _Reading(tuple(chunks), carry)
-
-
-def _read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> _Reading:
-    """Read bytes that were given up and have turned up, but not all of them: the rest stays a gap."""
-    batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
-    if not batch.end or not pipeline.reader.decided(batch.carry):
-        return _Reading((), state.carry)
-    chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
-    reason = next(reason for reason in state.dropped if reason != HOLE)
-    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=reason)
-    return _Reading((chunk, gap), batch.carry)
-
-
-def _read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> _Reading:
-    """A closed chunk of what is before the hole, which ends records and lines, and one without bytes for the hole."""
-    chunks: list[Chunk] = []
-    carry = state.carry
-    if hole:
-        try:
-            batch = pipeline.reader.read(data[:hole], state.resume, carry, final=True)
-            chunks, carry = [_chunk(state, data[:hole], batch, carry, pipeline)], batch.carry
-        except Exception:
-            log.exception("%s: reading %d bytes at offset %d failed; kept as a reject", state.path, hole, state.resume)
-            chunks = [_failed(state, data[:hole], pipeline)]
-    carry = {key: value for key, value in carry.items() if key in ("layout", "ts")} | {HOLE: True}
-    chunks.append(Chunk(state.id, state.resume + hole, state.resume + end, b"", carry, gone=HOLE))
-    return _Reading(tuple(chunks), carry)
-
-
-def _minutes(chunk: Chunk) -> int:
-    """How many minutes a chunk's records span, from the first to the last."""
-    if chunk.ts_from_us is None or chunk.ts_to_us is None:
-        return 0
-    return chunk.ts_to_us // MINUTE_US - chunk.ts_from_us // MINUTE_US + 1
-
-
-def _chunk(
-    state: Stream, data: bytes, batch: Batch, carry: Carry, pipeline: Pipeline, *, is_open: bool = False
-) -> Chunk:
-    """The chunk that holds `data` and what `batch`, read of it with `carry`, amounts to."""
-    claims = pipeline.classifier.claim(batch.first_lines)
-    parts = partials(batch, claims, pipeline.metrics, state.app, state.host, carry.get("ts"))
-    known = batch.times[batch.times != NO_TIME]
-    times = [int(known.min()), int(known.max())] if len(known) > FEW_MAX else known.tolist()
-    times += [part.minute * 60_000_000 for part in parts]
-    rejected = sum(_size(batch, i) for i in batch.rejects) if batch.rejects else 0
-    return Chunk(
-        stream=state.id,
-        start=batch.base,
-        end=batch.base + len(data),
-        raw=compress(data),
-        carry=carry,
-        open=is_open,
-        ts_from_us=min(times, default=None),
-        ts_to_us=max(times, default=None),
-        counts=Counts(
-            len(batch) - len(batch.rejects), len(claims), len(batch.rejects), rejected + batch.skipped
-        ),
-        events=_events(state, batch, claims, pipeline.keep),
-        partials=tuple(parts),
-    )
-
-
-def read_again(stream: Stream, chunk: Chunk, pipeline: Pipeline) -> Chunk:
-    """What reading a stored chunk's bytes, with its carry, gives now. Raises whatever the reader does."""
-    data = content(chunk)
-    batch = pipeline.reader.read(data, chunk.start, chunk.carry, final=True)
-    return _chunk(stream, data, batch, chunk.carry, pipeline, is_open=chunk.open)
-
-
-def _size(batch: Batch, i: int) -> int:
-    """The bytes of record `i`: up to the next record's start."""
-    return (batch.starts[i + 1] if i + 1 < len(batch) else batch.end) - batch.starts[i]
-
-
-def _events(state: Stream, batch: Batch, claims: Claims, keep: str) -> Sequence[Event]:
-    """A document for each record that is kept, in order."""
-    rows = range(len(batch)) if keep == "all" else _kept(batch, claims)
-    if not rows:
-        return ()
-    if not len(claims):
-        return KeptEvents(state.id, batch.bodies(rows), {})
-    place = rows if keep == "all" else {row: number for number, row in enumerate(rows)}
-    claimed = {place[row]: (name, fields)
-               for row, name, fields in zip(claims.rows, claims.names, claims.fields, strict=True)
-               if row not in batch.rejects}
-    return KeptEvents(state.id, batch.bodies(rows), claimed)
-
-
-def _kept(batch: Batch, claims: Claims) -> list[int]:
-    """The records that are kept where not all are: claimed ones, rejects, WARN and above."""
-    if len(batch) <= FEW_MAX:
-        names = batch.level_names
-        some = {i for i, code in enumerate(batch.level_codes.tolist()) if names[code] in SEVERE}
-        return sorted(some.union(batch.rejects, *(group.rows.tolist() for group in claims.groups)))
-    severe = np.fromiter((name in SEVERE for name in batch.level_names), bool)
-    kept = severe[batch.level_codes]
-    for group in claims.groups:
-        kept[group.rows] = True
-    kept[list(batch.rejects)] = True
-    rows: list[int] = np.flatnonzero(kept).tolist()
-    return rows
-
-
-def _failed(state: Stream, data: bytes, pipeline: Pipeline) -> Chunk:
-    """A chunk that the reader could not read: one reject `parser_failed` that holds all of it."""
-    preview = data[:PREVIEW_CHARS].decode("utf-8", "replace")
-    body = {"message": preview, "event": "reject", "fields": {"reason": "parser_failed"}}
-    event = Event(state.id, state.resume, None, None, "reject", body)
-    return Chunk(
-        stream=state.id,
-        start=state.resume,
-        end=state.resume + len(data),
-        raw=compress(data),
-        carry=state.carry,
-        counts=Counts(rejects=1, rejected_bytes=len(data)),
-        events=(event,),
-    )
-

@@ -13,6 +13,9 @@ Its document "found" names {"app", "host", "path", "size", "reason"}; documents 
 destroyed at a path before anybody could tell their stream.
 
 `unseen` lists the intervals in which bytes may have been written and destroyed that nobody has seen.
+
+Files that are not read because they are older than their source's `ignore_older` are in no row: the document
+"ignored"/<app>@<host> counts them, {"app", "host", "files", "bytes"} on disk.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,11 +26,12 @@ from logagg.record import DELETED, TRUNCATED, Stream
 from logagg.times import rfc3339
 
 COPY = "copy"
+IGNORED = "ignored"
 GONE = (TRUNCATED, DELETED)
 
 
 def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | None = None) -> dict[str, Any]:
-    """The ledger as `status --json` prints it: {"streams": [...], "totals": {...}, "unseen": [...]}."""
+    """The ledger as `status --json` prints it: {"streams", "totals", "unseen", "ignored"}, lists but for the totals."""
 
     def asked(value: Mapping[str, Any]) -> bool:
         return app in (None, value["app"]) and host in (None, value["host"])
@@ -39,7 +43,8 @@ def ledger(store: Store, now_us: int, *, app: str | None = None, host: str | Non
     rows += [file_row(value) for value in (*files, *_by_path(store.documents("lost").values()))
              if _size(value) and asked(value)]
     return {"streams": rows, "totals": totals(rows),
-            "unseen": unseen(filter(asked, store.documents("unseen").values()))}
+            "unseen": unseen(filter(asked, store.documents("unseen").values())),
+            "ignored": [value for value in store.documents(IGNORED).values() if value["files"] and asked(value)]}
 
 
 def _by_path(lost: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from bench_log import LAYOUT, ROOT, Log
 
 from logagg.grammar.events import EventGrammar
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Pipeline
+from logagg.reading import Pipeline
 from logagg.record import Carry
 from logagg.rollup.metric import MetricSet, parse_metrics
 from logagg.rollup.partial import partials

@@ -20,8 +20,10 @@ class Service:
     Without options it runs all roles but the web's: its port may be taken on this machine.
     """
 
-    def __init__(self, config: Path, *options: str) -> None:
+    def __init__(self, config: Path, *options: str, prefix: tuple[str, ...] = ()) -> None:
+        """`prefix`: a command that runs it, with limits for instance."""
         self.config = config
+        self.prefix = prefix
         self.options = options or ("--roles", "agent,aggregator")
         self.log = config.with_suffix(".stderr")
         self.process: subprocess.Popen[bytes] | None = None
@@ -37,7 +39,7 @@ class Service:
     def start(self) -> None:
         self._said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "logagg", "-c", str(self.config), "run", *self.options]
+            command = [*self.prefix, sys.executable, "-m", "logagg", "-c", str(self.config), "run", *self.options]
             environment = os.environ | {"PYTHONFAULTHANDLER": "1"}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 

@@ -22,6 +22,8 @@ NOW_US = 4_000_000_000_000_000
 class MemoryStore:
     """What an agent asks of a store. While `down` everything raises StoreUnavailable."""
 
+    remote = False
+
     def __init__(self) -> None:
         self.by_id: dict[str, Stream] = {}
         self.content: dict[str, bytes] = {}

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ LOG4J2 = {
     "startup": (COUNTED + '.gz"', "<OnStartupTriggeringPolicy/>" + BY_SIZE, NO_MAX),
     "anew": (COUNTED + '.gz" append="false"', BY_SIZE, NO_MAX),
     "buffered": (COUNTED + '.gz" immediateFlush="false" bufferSize="8192"', BY_SIZE, NO_MAX),
-    "random": (COUNTED + '.gz" immediateFlush="false"', BY_SIZE, NO_MAX),
+    "random": (COUNTED + '.gz" immediateFlush="false" bufferSize="8192"', BY_SIZE, NO_MAX),
 }
 
 LOG4J1 = {
@@ -88,6 +89,7 @@ class Load:
     size_kb: int
     keep: int
     per_second: int
+    ahead: int = 0          #: how many records of a policy may be written and not committed; 0: as many as there are
     truth: bool = False     #: Log4j 2 also writes all records to truth.log, which is not rolled
 
 
@@ -131,7 +133,16 @@ class Writers:
             command = ["java", "-cp", self._class_path, "-Duser.timezone=UTC", "-XX:+UseSerialGC",
                        f"-D{option}=file:{self._folder / file_name}", "NumberedWriter", library, str(first), str(count),
                        str(self._load.per_second), *names]
-            self._running.append(subprocess.Popen(command, env=environment))
+            standard_input = subprocess.PIPE if self._load.ahead else subprocess.DEVNULL
+            self._running.append(subprocess.Popen(command, env=environment, stdin=standard_input))
+
+    def grant(self, below: int) -> None:
+        """Let records below this number be written, where `ahead` bounds them."""
+        for process in self._running if self._load.ahead else ():
+            with suppress(BrokenPipeError):
+                assert process.stdin
+                process.stdin.write(b"%d\n" % below)
+                process.stdin.flush()
 
     def files(self) -> int:
         """How many files there are now: about one more for each policy and rollover."""
@@ -144,7 +155,16 @@ class Writers:
         """Wait until all is written, and old files are compressed."""
         for process in self._running:
             assert process.wait(timeout_s) == 0
+            if process.stdin:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
         self._running.clear()
+
+    def committed(self, store_url: str) -> int:
+        """How many records the store has; the writers may go on as far as it has come."""
+        found = committed_by_policy(store_url)
+        self.grant(min(found[name] for name in self.names) + self._load.ahead)
+        return sum(found[name] for name in self.names)
 
     def __enter__(self) -> "Writers":
         return self
@@ -152,12 +172,13 @@ class Writers:
     def __exit__(self, *_: object) -> None:
         for process in self._running:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def configuration(folder: Path, store_url: str, sources: str) -> Path:
     config = folder / "logagg.toml"
-    config.write_text(f'[store]\nurl = "{store_url}"\n\n{sources}')
+    keep = "".join(f'{name} = "forever"\n' for name in ("raw", "events", "minute", "hour"))    # some clocks are wrong
+    config.write_text(f'[store]\nurl = "{store_url}"\n\n[retention]\n{keep}\n{sources}')
     return config
 
 
@@ -224,7 +245,14 @@ CONFIGURATIONS = {"log4j2": _log4j2, "log4j1": _log4j1, "logback": _logback}
 
 
 def committed_records(store_url: str) -> int:
-    return sum(_records(stream) for stream in stored_streams(store_url))
+    return committed_by_policy(store_url).total()
+
+
+def committed_by_policy(store_url: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for stream in stored_streams(store_url):
+        found[stream.app] += _records(stream)
+    return found
 
 
 def _records(stream: Stream) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from logagg.audit.files import FileAudit, audit_file, settle_copies
 from logagg.audit.streams import StreamAudit, audit_stream, repeated
-from logagg.ingest import Pipeline
 from logagg.interfaces import Store
+from logagg.reading import Pipeline
 from logagg.record import Stream
 from logagg.source.discover import FileSource
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from logagg.audit.files import is_expired
-from logagg.ingest import SEVERE, Pipeline, read_again
 from logagg.interfaces import Store
 from logagg.raw import HOLE, content
+from logagg.reading import SEVERE, Pipeline, read_again
 from logagg.record import Chunk, Counts, Event, Stream
 from logagg.source.identity import WINDOW_BYTES, Prints
 from logagg.source.recognise import stored_window

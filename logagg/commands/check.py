@@ -83,6 +83,8 @@ def _reading(file: dict[str, Any]) -> str:
     total = file["records"] + file["rejects"]
     if file["bytes"] is None:
         return "not readable"
+    if file["ignored_days"] is not None:
+        return f"ignored: not changed for {file['ignored_days']:,} days"
     if not total:
         return "empty" if not file["bytes"] else "not read"
     layout = f"detected {safe_line(file['layout'])}" if file["detected"] else (

@@ -42,11 +42,20 @@ _HEAD = ("app", "host", "committed", "pending", "rejected", "dropped", "lag", "l
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
-    from logagg.terminal import columns
+    from logagg.terminal import safe_line, size
 
     if not result["streams"]:
         yield "nothing has been read yet"
-        return
+    else:
+        yield from _table(result)
+    for one in result["ignored"]:
+        yield (f"ignored of {safe_line(one['app'])}@{safe_line(one['host'])}: {one['files']:,} "
+               f"file{'s' * (one['files'] != 1)}, {size(one['bytes'])}, older than ignore_older")
+
+
+def _table(result: dict[str, Any]) -> Iterator[str]:
+    from logagg.terminal import columns
+
     rows: list[tuple[str, ...]] = [_HEAD]
     rows += [_row(one, one["app"], one["host"], one["path"]) for one in result["streams"]]
     count = result["totals"]["streams"]

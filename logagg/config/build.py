@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from logagg.alert.words import duration_s
 from logagg.config import alerts
-from logagg.config.forms import days, near, quoted
+from logagg.config.forms import days, near, quoted, rate
 from logagg.config.machine import machine_host, machine_zone
 from logagg.config.model import Config, ReportConfig, Retention, SourceConfig
 from logagg.config.places import Key
@@ -106,6 +107,9 @@ def _source(values: Values, folder: Path, zone: str) -> SourceConfig:
         keep=values["keep"],
         quiet_ms=values["quiet_ms"],
         record_bytes_max=values["record_bytes_max"],
+        order=values["order"],
+        rate_limit=rate(values["rate_limit"] or "") or 0,
+        ignore_older_s=duration_s(values["ignore_older"] or "") or 0,
     )
 
 

@@ -11,7 +11,7 @@ Kind = Literal["text", "texts", "whole", "number", "flag"]
 false."""
 
 Form = Literal["", "name", "zone", "layout", "encoding", "store", "age", "folder", "globs", "metric", "rule", "window",
-               "hold", "duration", "clock", "hours", "days", "condition", "host", "address", "listen", "http"]
+               "hold", "duration", "rate", "clock", "hours", "days", "condition", "host", "address", "listen", "http"]
 """What a value must be beyond its kind; `validate.py` knows how each is checked."""
 
 
@@ -87,6 +87,12 @@ TABLES: tuple[Table, ...] = (
               default=200, unit="ms", least=1, most=3_600_000),
         Field("record_bytes_max", "whole", "A longer record is kept as a reject too_long.", default=1 << 20,
               unit="bytes", least=1024, most=1 << 22),
+        Field("order", "text", "Which of the files that are behind is read first, by the time of its last change; "
+              "files that are written now come before both.", default="oldest", choices=("oldest", "newest")),
+        Field("rate_limit", "text", "How much is read a second at most, of all its files.", form="rate",
+              default_said="none", example='"10MB/s"'),
+        Field("ignore_older", "text", "Files that were not changed for so long are not read until they change.",
+              form="duration", default_said="none", example='"30d"'),
     ), many=True, shown=True, later={
         "log4j": "write the file's paths and layout as `paths` and `layout`",
     }),

@@ -20,6 +20,8 @@ _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})\Z|[0-9A-Fa-f:.]{2,45}\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9][A-Za-z0-9._-]*)):([0-9]{1,5})\Z")
+_RATE = re.compile(r"([1-9][0-9]{0,5})(k|M|G|Ki|Mi|Gi)B/s\Z")
+_BYTES = {"k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _AGE = re.compile(r"([1-9][0-9]{0,4})d\Z")
 _PASSWORD = re.compile(r"((?:://[^/@:]*|^[^/@:]*(?=:(?!//))):).*(@)", re.DOTALL)     # also where the scheme is missing
 
@@ -176,6 +178,12 @@ def days(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def rate(text: str) -> int | None:
+    """A valid rate in bytes a second."""
+    match = _RATE.match(text)
+    return int(match[1]) * _BYTES[match[2]] if match else None
+
+
 def _rule(text: str) -> str | None:
     if _METRIC.match(text):
         return None
@@ -247,6 +255,7 @@ _FORMS: dict[str, Callable[[str], str | None]] = {
     "window": _minutes(window_problem),
     "hold": _minutes(hold_problem),
     "duration": _duration,
+    "rate": _formed(rate, 'bytes a second such as "10MB/s" or "500kB/s"'),
     "clock": _formed(words.clock_minute, words.CLOCK_EXPECTED),
     "hours": _formed(words.hours, words.HOURS_EXPECTED),
     "days": _formed(words.weekdays, words.DAYS_EXPECTED),

@@ -31,6 +31,9 @@ class SourceConfig:
     keep: str = "events"
     quiet_ms: int = 200
     record_bytes_max: int = 1 << 20
+    order: str = "oldest"
+    rate_limit: int = 0         #: bytes a second; 0: none
+    ignore_older_s: int = 0     #: 0: nothing is ignored
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ ENTRIES_MAX = 2000
 
 ENTRY_BYTES_MAX = 1 << 20
 
-_POSIX = os.name == "posix"
+_POSIX = hasattr(os, "geteuid")
 
 Tree = TypeVar("Tree")
 

@@ -97,6 +97,9 @@ def _parted(rows: Ints, numbers: Ints) -> Iterator[tuple[int, Ints]]:
         yield int(numbers[some[0]]), rows[some]
 
 
+PLAN_LINE_BYTES_MAX = 1024
+"""Longer lines are left to the pattern: arrays look at 64 bytes of them at a time."""
+
 PATTERN_LINES_MIN = 32
 """For fewer lines the block is not turned into text."""
 
@@ -121,12 +124,15 @@ class Reading:
         """A plan is used on at least `lines_a_step` lines for each of its steps."""
         self._lines_a_step = lines_a_step
         self._block, self._starts, self._stops = lines.block, lines.starts, lines.stops
-        self._longest = int((lines.stops - lines.starts).max(initial=0))
+        sizes = lines.stops - lines.starts
+        self._longest = int(sizes.max(initial=0))
         self._wide = np.zeros(len(lines), bool)
         if not self._block.isascii():
             wide = np.flatnonzero(np.frombuffer(self._block, np.uint8) > 127)
             self._wide = np.searchsorted(wide, self._starts) != np.searchsorted(wide, self._stops)
         self._plain = ~self._wide & (self._starts >= BEFORE_BYTES) & (self._stops <= len(self._block) - MARGIN_BYTES)
+        if self._longest > PLAN_LINE_BYTES_MAX:
+            self._plain &= sizes <= PLAN_LINE_BYTES_MAX
 
     @cached_property
     def _text(self) -> str:

@@ -24,6 +24,7 @@ from logagg.source.follow import Follower, State, Unseen
 from logagg.source.identity import first_line, line_text
 
 GONE_AFTER_S = 60.0
+LATE_US = 10_000_000
 INTERVALS_MAX = 100
 KNOWN_MAX = 16
 """So many streams of a log are remembered over a restart: its newest files, rotated ones included."""
@@ -59,11 +60,16 @@ def log_name(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The files of one log when it was last seen: the followers, the streams that they are, and when that was."""
+    """The files of one log when it was last seen: the followers, the streams that they are, and when that was.
+
+    `late`: streams that had grown so late that an agent that was killed then may have known more of them than it had
+    committed.
+    """
 
     followers: frozenset[Follower]
     streams: frozenset[str]
     at_s: float
+    late: frozenset[str] = frozenset()
 
 
 _NOTHING = _There(frozenset(), frozenset(), 0.0)
@@ -90,15 +96,14 @@ class Rotations:
         self._suspects: list[_Suspect] = []
         self._changed = True
 
-    def known_before(self, streams: Mapping[str, Sequence[str]], at_s: float) -> None:
-        """Soon after the start, perhaps after the first listing: the streams of each log that were known at `at_s`, the
-        newest first. If nobody has that one any more, others may have followed it."""
-        for name, ids in ((name, ids) for name, ids in streams.items() if ids):
-            before, now = _There(frozenset(), frozenset(ids[:1]), at_s), self._there.setdefault(name, _NOTHING)
-            if now.followers:
-                self._suspect(before, now.followers, now.at_s)
-            else:
-                self._there[name] = before
+    def known_before(self, name: str, streams: Iterable[str], late: Iterable[str], at_s: float) -> None:
+        """Soon after the start, perhaps after the first listing: the streams of a log that were known at `at_s`."""
+        before = _There(frozenset(), frozenset(streams), at_s, frozenset(late))
+        now = self._there.setdefault(name, _NOTHING)
+        if now.followers:
+            self._suspect(before, now.followers, now.at_s)
+        else:
+            self._there[name] = before
 
     def listed(self, followers: Iterable[Follower], now_s: float) -> None:
         """To be called after each listing with all followers of one application on one host."""
@@ -129,13 +134,14 @@ class Rotations:
 
     def decided(self, followers: Sequence[Follower]) -> list[Unseen]:
         """The intervals in which something may have gone unseen, of logs whose files are all identified now."""
-        by_log = _by_log(followers)
+        by_log = _by_log(followers) if self._suspects else {}
         found: list[Unseen] = []
         waiting: list[_Suspect] = []
         for suspect in self._suspects:
             files = by_log.get(log_name(suspect.path), [])
             ids = suspect.before.streams | set(map(_stream_of, suspect.before.followers)) - {""}
-            if any(_stream_of(follower) in ids for follower in files):
+            held = set(map(_stream_of, files))
+            if ids & held and suspect.before.late <= held:
                 continue
             if any(_is_unknown(f) for f in (*files, *suspect.before.followers)) and len(waiting) < SUSPECTS_MAX:
                 waiting.append(suspect)
@@ -181,10 +187,11 @@ class Losses:
                     found[key] = value
         return found
 
-    def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower], *, all_there: bool) -> None:
+    def write(self, store: Store, now_us: int, now_s: float, followers: Sequence[Follower],
+              restless: Sequence[Follower], *, all_there: bool) -> None:
         """Write down what was lost without being known as a stream's, and when something may have gone unseen."""
-        self._write_heads(store, now_us, followers)
-        unseen = [(follower, one) for follower in followers for one in follower.unseen]
+        self._write_heads(store, now_us, restless)
+        unseen = [(follower, one) for follower in restless for one in follower.unseen]
         rotated = [(None, one) for one in self.rotations.decided(followers)] if all_there else []
         for follower, one in (*unseen, *rotated):
             from_us, to_us = (now_us - round((now_s - at_s) * 1e6) for at_s in (one.from_s, one.to_s))
@@ -224,8 +231,8 @@ class Losses:
     def recall(self, store: Store, now_us: int, now_s: float) -> None:
         """Before anything is committed: which streams each log had, and when its source was last read to its end.
 
-        An agent that was killed may not have written that down yet. Then the store's streams tell which there were, and
-        what is missing came later than the last record of the oldest of these.
+        An agent that was killed may not have written down the latest of that. So the store's streams count, too; and
+        where no observation was written, what is missing came later than the last record of the oldest of these.
         """
         if self._known is not None:
             return
@@ -235,12 +242,12 @@ class Losses:
         known = {key.removeprefix(prefix): value["streams"]
                  for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
-        if observed is not None and known:
-            self.rotations.known_before(known, now_s - (now_us - observed[1]["at_us"]) / 1e6)
-        else:
-            for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
-                at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
-                self.rotations.known_before({name: [stream.id for stream in streams]}, now_s - (now_us - at_us) / 1e6)
+        for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
+            at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
+            late = [stream.id for stream in streams if (stream.last_ts_us or 0) >= at_us - LATE_US]
+            late += known.get(name, [])[:1]         # where nobody has the newest any more, others may have followed it
+            ids = {stream.id for stream in streams}.union(known.get(name, ()))
+            self.rotations.known_before(name, ids, late if at_us else (), now_s - (now_us - at_us) / 1e6)
         self._known = known
 
     def _write_known(self, store: Store) -> None:

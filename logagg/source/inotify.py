@@ -6,12 +6,14 @@ a file reached through a link in another folder, writing through mmap) the agent
 """
 
 import ctypes
+import errno
 import logging
 import os
 import select
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ READS_MAX = 32                              # at once: more than the kernel keep
 PATHS_MAX = 10_000                          # names that are remembered, of files that come and go too
 STOP_LOOK_S = 0.25                          # how often a wait looks whether it is to end
 
+LIMITS = Path("/proc/sys/fs/inotify")
+Identity = tuple[int, int]                  # a folder's device and inode
+
 
 class InotifyWatcher:
     """`watch.Watcher` by inotify. Used from one thread. OSError where the system has no inotify, or no more of it."""
@@ -37,45 +42,73 @@ class InotifyWatcher:
             raise OSError("this system has no inotify")
         self._fd = self._libc.inotify_init1(IN_CLOEXEC | IN_NONBLOCK)
         if self._fd < 0:
-            raise OSError(ctypes.get_errno(), f"inotify: {os.strerror(ctypes.get_errno())}")
+            problem = ctypes.get_errno()
+            raise OSError(problem, _no_more("max_user_instances", 1) if problem == errno.EMFILE else
+                          os.strerror(problem))
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
-        self._folders: dict[int, str] = {}  # watch descriptor -> folder
-        self._watched: dict[str, int] = {}
-        self._refused: set[str] = set()
-        self._paths: dict[tuple[int, bytes], str] = {}
+        self._folders: dict[int, list[str]] = {}    # watch descriptor -> the names of its folder
+        self._watched: dict[str, tuple[int, Identity | None]] = {}
+        self._refused: dict[str, str] = {}          # folder -> why it cannot be watched
+        self._exhausted = False
+        self._paths: dict[tuple[int, bytes], tuple[str, ...]] = {}
         self._changed = False
         self._grown: set[str] | None = set()
 
-    def watch(self, folders: Mapping[str, bool]) -> bool:
-        wanted = {folder for top, below in folders.items() for folder in (_all_below(top) if below else (top,))}
-        for gone in self._watched.keys() - wanted:
-            self._libc.inotify_rm_watch(self._fd, self._forget(gone))
-        watched = [self._add(folder) for folder in sorted(wanted)]
-        return all(watched)
+    def watch(self, folders: Mapping[str, Identity | None]) -> Collection[str]:
+        for folder in [one for one in self._watched if one not in folders]:
+            self._let_go(folder)
+        for folder, (_, identity) in list(self._watched.items()):
+            if None not in (identity, folders[folder]) and identity != folders[folder]:
+                self._let_go(folder)        # its name, or a link on its way, leads to another one now
+        wanted = [(folder, identity) for folder, identity in folders.items() if folder not in self._watched]
+        left = {folder: problem for folder, identity in wanted if (problem := self._add(folder, identity))}
+        self._say(left, len(folders))
+        return left.keys()
 
-    def _add(self, folder: str) -> bool:
-        if folder in self._watched:
-            return True
+    def _add(self, folder: str, identity: Identity | None) -> int:
+        """Watch a folder; answers 0, or the number of the error."""
         number = self._libc.inotify_add_watch(self._fd, os.fsencode(folder), MASK)
-        if number >= 0:
-            if (other := self._folders.get(number)) is not None:    # a second name of the same folder
-                self._watched.pop(other, None)
-            self._folders[number], self._watched[folder] = folder, number
-            self._paths = {}
-            return True
-        problem = ctypes.get_errno()
-        if os.path.isdir(folder) and folder not in self._refused:  # noqa: PTH112
-            self._refused.add(folder)
-            log.warning("%s: cannot be watched (%s); it is looked at again and again instead", folder,
-                        os.strerror(problem))
-        return False
-
-    def _forget(self, folder: str) -> int:
-        number = self._watched.pop(folder)
-        self._folders.pop(number, None)
+        if number < 0:
+            return ctypes.get_errno()
+        names = self._folders.setdefault(number, [])
+        if folder not in names:             # else a second name of the same folder
+            names.append(folder)
+        self._watched[folder] = number, identity
         self._paths = {}
-        return number
+        return 0
+
+    def _let_go(self, folder: str) -> None:
+        number, _ = self._watched[folder]
+        if self._forget(folder):
+            self._libc.inotify_rm_watch(self._fd, number)
+
+    def _forget(self, folder: str) -> bool:
+        """Whether that was the last name of a watched folder."""
+        number, _ = self._watched.pop(folder)
+        names = self._folders.get(number, [])
+        if folder in names:
+            names.remove(folder)
+        if not names:
+            self._folders.pop(number, None)
+        self._paths = {}
+        return not names
+
+    def _say(self, left: Mapping[str, int], wanted: int) -> None:
+        """Tell once why folders cannot be watched: those that are too many in one message, others one by one."""
+        exhausted = [folder for folder, problem in left.items() if problem == errno.ENOSPC]
+        if exhausted and not self._exhausted:
+            log.warning("%d of %d folders cannot be watched (the first is %s): %s", len(exhausted), wanted,
+                        exhausted[0], _no_more("max_user_watches", wanted))
+        if self._exhausted and not exhausted:
+            log.info("all folders can be watched now")
+        self._exhausted = bool(exhausted)
+        refused = {folder: os.strerror(problem) for folder, problem in left.items()
+                   if problem not in (errno.ENOSPC, errno.ENOENT, errno.ENOTDIR)}
+        for folder, why in refused.items():
+            if self._refused.get(folder) != why:
+                log.warning("%s: cannot be watched (%s); it is looked at again and again instead", folder, why)
+        self._refused = refused
 
     def take_changed(self) -> bool:
         self._read()
@@ -101,15 +134,15 @@ class InotifyWatcher:
             if mask & IN_Q_OVERFLOW:
                 self._changed, self._grown = True, None
             elif mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED):
-                if (folder := self._folders.get(number)) is not None:
+                for folder in list(self._folders.get(number, ())):
                     self._forget(folder)
                     self._changed = True
                     if mask & IN_MOVE_SELF:     # it is elsewhere now: if it matters there, it is watched anew
                         self._libc.inotify_rm_watch(self._fd, number)
             elif not mask & IN_MODIFY:
                 self._changed = True
-            elif self._grown is not None and (path := self._path(number, name)):
-                self._grown.add(path)
+            elif self._grown is not None:
+                self._grown.update(self._named(number, name))
 
     def _events(self) -> Iterator[tuple[int, int, bytes]]:
         for _ in range(READS_MAX):
@@ -123,20 +156,25 @@ class InotifyWatcher:
                 at += _HEAD.size + length
                 yield number, mask, data[at - length:at]
 
-    def _path(self, number: int, name: bytes) -> str:
-        """The path as `discover` writes it; "" for a folder that is watched no more."""
-        path = self._paths.get((number, name))
-        if path is None:
-            folder = self._folders.get(number)
+    def _named(self, number: int, name: bytes) -> tuple[str, ...]:
+        """The paths as `discover` writes them; none for a folder that is watched no more."""
+        paths = self._paths.get((number, name))
+        if paths is None:
             if len(self._paths) >= PATHS_MAX:
                 self._paths.clear()
-            path = "" if folder is None else os.path.normpath(os.path.join(folder, os.fsdecode(name.rstrip(b"\0"))))  # noqa: PTH118
-            self._paths[number, name] = path
-        return path
+            file = os.fsdecode(name.rstrip(b"\0"))
+            paths = tuple(file if folder == "." else os.path.join(folder, file)  # noqa: PTH118
+                          for folder in self._folders.get(number, ()))
+            self._paths[number, name] = paths
+        return paths
 
 
-def _all_below(top: str) -> Iterator[str]:
-    yield top                               # also where it is not there (yet)
-    for parent, folders, _ in os.walk(top):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(parent, name) for name in folders)  # noqa: PTH118
+def _no_more(limit: str, wanted: int) -> str:
+    """What to do where the system gives no more: the setting, and a number that is enough."""
+    try:
+        now = int((LIMITS / limit).read_text())
+    except (OSError, ValueError):
+        now = 0
+    enough = 1 << (2 * max(now, wanted) - 1).bit_length()
+    return (f"the system's limit fs.inotify.{limit} ({now}) is reached; until it is raised, what is not watched is "
+            f"looked at every few seconds; run: sudo sysctl fs.inotify.{limit}={enough}")

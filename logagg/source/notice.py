@@ -20,7 +20,6 @@ class Notices:
         if self._said.pop(about, None) is not None:
             log.info("%s", text)
 
-    def keep(self, about: set[object]) -> None:
-        """Forget all notices about a path, except these: nobody is going to end the others."""
-        for gone in [key for key in self._said if isinstance(key, tuple) and key not in about]:
-            del self._said[gone]
+    def forget(self, about: object) -> None:
+        """Nobody is going to end it."""
+        self._said.pop(about, None)

@@ -28,15 +28,16 @@ class Observer:
         self._losses = Losses(app, host)
         self.at_us: int | None = None
         self._paths = 0
-        self._begun: tuple[int, list[tuple[Follower, int, int]]] | None = None
+        self._begun: tuple[int, int, list[tuple[Follower, int, int]]] | None = None
         self._written_s: float | None = None
         self._written_at_us: int | None = None
         self._found: dict[str, dict[str, Any]] | None = None    #: what is written down; None: not asked for yet
 
-    def begin(self, now_us: int, followers: Sequence[Follower]) -> None:
-        """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for."""
+    def begin(self, now_us: int, followers: Sequence[Follower], paths: int) -> None:
+        """Fix T, if none is fixed. To be called right after all folders were listed and all sizes asked for.
+        `followers`: those of all `paths` files that are not known to be read to their ends."""
         if self._begun is None:
-            self._begun = (now_us, [(f, f.generation, f.size) for f in followers])
+            self._begun = (now_us, paths, [(f, f.generation, f.size) for f in followers])
 
     def recall(self, store: Store, now_us: int, now_s: float) -> None:
         """To be called before anything is committed; only the first call does something."""
@@ -52,23 +53,29 @@ class Observer:
 
     def check(self) -> None:
         """See whether reading has passed what was there at T."""
-        if self._begun is not None and all(_passed(*begun) for begun in self._begun[1]):
-            self.at_us, self._paths = self._begun[0], len(self._begun[1])
+        if self._begun is None:
+            return
+        at_us, paths, left = self._begun
+        while left and _passed(*left[-1]):
+            left.pop()
+        if not left:
+            self.at_us, self._paths = at_us, paths
             self._begun = None
 
     def due(self, now_s: float) -> bool:
         return self._written_s is None or now_s - self._written_s >= OBSERVE_S
 
-    def write(self, store: Store, commits: GivesUp, now_us: int, now_s: float, followers: Sequence[Follower], *,
-              all_there: bool = True, final: bool = False) -> None:
-        """Write down what is new, and what is gone. `all_there`: no file is left out because it cannot be read now;
-        `final`: nobody will be there to read on.
+    def write(self, store: Store, commits: GivesUp, now_us: int, now_s: float, followers: Sequence[Follower],
+              restless: Sequence[Follower], *, all_there: bool = True, final: bool = False) -> None:
+        """Write down what is new, and what is gone. `restless`: those of the followers that are not known to be read
+        and committed to their ends, or of which something is to be written down. `all_there`: no file is left out
+        because it cannot be read now; `final`: nobody will be there to read on.
 
         Raises StoreUnavailable: call again, nothing is forgotten.
         """
         moving_s = None if final else now_s - OBSERVE_S
-        self._write_found(store, now_us, followers, moving_s, all_there=all_there)
-        self._losses.write(store, now_us, now_s, followers, all_there=all_there)
+        self._write_found(store, now_us, followers, restless, moving_s, all_there=all_there)
+        self._losses.write(store, now_us, now_s, followers, restless, all_there=all_there)
         if all_there:
             self._give_up(store, commits, now_us, followers)
         if self.at_us is not None and self.at_us != self._written_at_us:
@@ -83,19 +90,20 @@ class Observer:
             del known[key]
         self._losses.decide_heads(store, commits, now_us, followers)
 
-    def _write_found(self, store: Store, now_us: int, followers: Sequence[Follower], moving_s: float | None, *,
-                     all_there: bool) -> None:
+    def _write_found(self, store: Store, now_us: int, followers: Sequence[Follower], restless: Sequence[Follower],
+                     moving_s: float | None, *, all_there: bool) -> None:
         """Documents "found": for a stream with bytes not committed its size; for other files why they are not read."""
         if self._found is None:
             self._found = self._left_behind(store)
         known = self._found
-        now = {key: value for follower in followers if not _moves(follower, moving_s)
+        now = {key: value for follower in restless if not _moves(follower, moving_s)
                for key, value in found(follower)}
-        for key, value in self._losses.noted(followers, known, now_us).items():
+        for key, value in self._losses.noted(restless, known, now_us).items():
             if key not in now or now[key]["size"] < value["size"]:      # else a copy has all that was lost
                 now[key] = value
-        held = {f.stream.id: f for f in followers if f.stream is not None}
-        for key in known.keys() - now.keys():
+        quiet = known.keys() - now.keys()
+        held = {f.stream.id: f for f in followers if f.stream is not None} if quiet else {}
+        for key in quiet:
             if key in held:
                 now[key] = {**known[key], "size": 0, "reason": ""} if held[key].settled else known[key]
             elif all_there:

@@ -20,7 +20,8 @@ from logagg.source.notice import Notices
 from logagg.source.observe import note_found
 from logagg.source.recognise import Holders, recognise, remember
 from logagg.source.share import shares
-from logagg.source.tail import BUFFER_BYTES_MAX, Commits
+from logagg.source.tail import Commits
+from logagg.source.turns import BUFFER_BYTES_MAX
 
 log = logging.getLogger(__name__)
 

@@ -1,18 +1,19 @@
 """The agent: follows all files of all sources, and hands what is new to `Ingest`.
 
 One thread, one round after the other: list the folders (when names changed), ask the files that grew for their sizes,
-identify new files, read a block of each that has more, commit all blocks together, write down what was observed.
-Where the kernel tells of growth, rounds are made when it does and all files are asked now and then only; a file that
-it was silent about is asked in every round from then on.
+identify new files, read a block of each whose turn it is, commit all blocks together, write down what was observed.
+Where the kernel tells of growth, rounds are made when it does. A round costs what the files cost in which something
+is to be done; those that rest are gone through every few seconds only.
 A file is followed by its open descriptor through renames and deletion, to its end; the file that took its place is
 read after it. Nothing is queued: while the store is out of reach, positions stay where they are.
 """
 
+import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, Protocol
 
 from logagg.clock import Clock, SystemClock
 from logagg.errors import SourceError, StoreUnavailable
@@ -20,31 +21,38 @@ from logagg.ingest import Outcome, Segment
 from logagg.interfaces import Store
 from logagg.record import Stream
 from logagg.retry import Backoff
-from logagg.source.discover import FileSource, watched_folder
+from logagg.source.discover import FileSource
 from logagg.source.follow import BLOCK_BYTES, Follower, Reading, State
+from logagg.source.growth import Growth
 from logagg.source.notice import Notices
 from logagg.source.observe import Observer
 from logagg.source.recognise import Holders, recognise, remember
 from logagg.source.roster import OPEN_MAX, Roster
+from logagg.source.turns import LIVE_S, ROUND_S, Turns
 from logagg.source.watch import NoWatcher, Watcher
+from logagg.terminal import size
 
-BUFFER_BYTES_MAX = 8 << 20
+log = logging.getLogger(__name__)
+
 POLL_S = 0.2
 BUSY_POLL_S = 0.05
 ROUND_FACTOR, ROUND_S_MAX = 4, 0.2
 """Rounds begin so many times their own processor time apart, at most so far: where many files grow, more of them share
 a commit."""
 
-IDLE_AFTER_S = 600.0
-IDLE_POLL_S = 1.0
 LIST_S = 1.0
 WATCHED_LIST_S = 10.0
-WATCHED_LOOK_S = 5.0
-NAMES_WATCHED_LIST_S = 2.0
+LISTED_PER_S = 1000
+"""Folders that cannot be watched are listed so seldom that these many are a second, every ten seconds at least."""
+
+LISTING_REST_FACTOR = 10
 JUDGE_AGAIN_S = 30.0
-JUDGED_PER_ROUND_MAX = 64
+JUDGED_PER_ROUND_MAX = 256
 RENAME_S = 3.0
 STOP_S = 5.0
+TELL_S = 10.0
+TELL_FILES_MIN = 1000
+TELL_BYTES_MIN = 1 << 28
 
 
 class Commits(Protocol):
@@ -78,16 +86,24 @@ class Agent:
         self._notices = Notices()
         self._roster = Roster(sources, self._clock, self._notices, block_bytes=block_bytes, open_max=open_max)
         self._observers = {(s.app, s.host): Observer(s.app, s.host) for s in self._roster.sources}
+        self._growth = Growth(self._roster)
+        self._turns = Turns()
         self._retry_s = 0.0
         self._listed_s: float | None = None
-        self._looked_s = float("-inf")
+        self._listing_s = 0.0           # how long the last listing took
+        self._changed = False           # whether names changed since
+        self._told_s: float | None = None       # when it was said last how far catching up is
+        self._behind = False
         self._stepped_s = float("-inf")
         self._apart_s = BUSY_POLL_S     # how far the next round is to begin from the last
         self._renamed_s = 0.0
-        self._watched = False
-        self._told = False      # whether the kernel tells of growth
-        self._unexplained: list[Follower] = []      # grew, and the kernel has not told of it (yet)
-        self._left_out: Follower | None = None
+        self._restless: dict[Follower, None] = {}   # those of which not all is read and committed, as streams
+        self._awake: dict[Follower, None] = {}      # those of them in which something may be to be done now
+        self._shaken = True             # whether that may be any
+        self._renames_due = False
+        self._all: dict[tuple[str, str], list[Follower]] = {}   # all followers by app and host
+        self._ignored: dict[str, dict[str, Any]] = {}   # what is written down of files that are too old
+        self._watched: Set[str] = frozenset()
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -108,7 +124,7 @@ class Agent:
 
         Rounds are a little apart, so that the lines of a moment are committed together.
         """
-        if not self._told or wait_s <= 0:
+        if not self._growth.tells or wait_s <= 0:
             return self._clock.wait(stop, wait_s)
         self._watcher.wait(stop, wait_s)
         return self._clock.wait(stop, max(0.0, self._stepped_s + self._apart_s - self._clock.monotonic_s()))
@@ -117,27 +133,28 @@ class Agent:
         """One round; returns in how many seconds the next one is due. `final`: commit unfinished records too."""
         now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
         self._stepped_s = now_s
-        self._list_if_due(now_s, final=final)
         if self._look(now_s, final=final):
             self._begin_observations(now_us)
         if now_s < self._retry_s:
             return min(POLL_S, self._retry_s - now_s)
-        active = [follower for follower in self._roster.followers if not follower.rests]
+        awake = list(self._awake)
         try:
             for observer in self._observers.values():
                 observer.recall(self._store, now_us, now_s)
-            self._identify(active, now_s, final=final)
-            if any(follower.unseen for follower in active):     # before what took its place is committed: else a kill
+            self._identify(awake, now_s, final=final)
+            if any(follower.unseen for follower in awake):      # before what took its place is committed: else a kill
                 self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it
-            self._commit(active, now_s, final=final)
+            self._commit(awake, now_s, final=final)
             self._observe(now_s, final=final)
         except StoreUnavailable as error:
+            self._shaken = True
             self._retry_s = now_s + self._backoff.next_s()
             self._notices.begin("store", f"{error}; trying again until it is back, nothing is lost")
             return min(POLL_S, self._retry_s - now_s)
         self._backoff.reset()
         self._notices.end("store", "the store is back")
-        return self._wait_s(active, now_s)
+        self._tell(now_s)
+        return self._wait_s(awake, now_s)
 
     def stop(self) -> None:
         """Commit all that is there, as far as the store and 5 s allow; the rest is read at the next start."""
@@ -146,7 +163,8 @@ class Agent:
         self._listed_s = None
         while True:
             self.step(final=True)
-            unread = any(follower.behind for follower in self._roster.followers)
+            unread = any(follower.behind and not self._turns.wait_s(follower.source, self._clock.monotonic_s())
+                         for follower in self._roster.followers)
             if self._retry_s or not unread or self._clock.monotonic_s() >= end_s:
                 return
 
@@ -155,62 +173,78 @@ class Agent:
         self._roster.close()
         self._watcher.close()
 
-    def _wait_s(self, active: Sequence[Follower], now_s: float) -> float:
+    def _wait_s(self, awake: Sequence[Follower], now_s: float) -> float:
         """How long nothing is to be done, if no file grows: at most until sizes are asked for again."""
-        wait_s = POLL_S
-        followers = self._roster.followers
-        if self._told and all(follower.told for follower in followers):
-            unknown = any(follower.state is State.UNKNOWN and follower.size for follower in active)
-            if not unknown and self._listed_s is not None:
-                wait_s = LIST_S if self._roster.failing else self._looked_s + WATCHED_LOOK_S - now_s
-        elif any(now_s - follower.grew_s < 1.0 for follower in followers):
-            wait_s = BUSY_POLL_S
-        for follower in active:
+        wait_s = min(self._growth.due_s(), self._list_due_s(now_s)) - now_s
+        if self._growth.asked_in_rounds or not self._growth.tells:
+            wait_s = min(wait_s, BUSY_POLL_S if now_s - self._growth.grew_s < 1.0 else POLL_S)
+        for follower in awake:
+            if follower.state is State.UNKNOWN and follower.size:
+                wait_s = min(wait_s, POLL_S)
             due = 0.0 if follower.scanning else follower.due_s(now_s)
-            if due is not None and self._is_first(follower):
-                wait_s = min(wait_s, due)
-        return wait_s
+            if due is not None and due < wait_s and self._is_first(follower):
+                wait_s = min(wait_s, max(due, self._turns.wait_s(follower.source, now_s)))
+        return max(0.0, wait_s)
 
     # --- a round ----------------------------------------------------------------------------------------------------
 
-    def _list_if_due(self, now_s: float, *, final: bool) -> None:
-        changed = self._watcher.take_changed()
-        every_s = LIST_S
-        if self._watched and not self._roster.failing:
-            every_s = WATCHED_LIST_S if self._told else NAMES_WATCHED_LIST_S
-        if not (final or changed or self._listed_s is None or now_s - self._listed_s >= every_s):
-            return
-        folders: dict[str, bool] = {}
-        for source in self._roster.sources:
-            for folder, below in map(watched_folder, source.paths):
-                folders[folder] = folders.get(folder, False) or below
-        self._watched = self._watcher.watch(folders)  # Before listing: names that come meanwhile are noticed.
-        self._roster.list()
-        self._listed_s = now_s
-
     def _look(self, now_s: float, *, final: bool) -> bool:
-        """Ask the files for their sizes that may have grown; tell whether all were asked."""
+        """List the folders and ask files for their sizes, as far as that is due; tell whether all files were asked."""
+        self._changed |= self._watcher.take_changed()
         named = self._watcher.take_grown()
-        self._told = self._watched and named is not None
-        grown = (named or set()) if self._told else set()
-        listed = self._listed_s == now_s
-        if self._told and not listed:       # else events were lost, or may have been of another name
-            for follower in self._unexplained:
-                follower.told = follower.told and follower.path in grown
-        self._unexplained = []
-        every = final or listed or (self._told and now_s - self._looked_s >= WATCHED_LOOK_S)
-        if every:
-            self._looked_s = now_s
-        for follower in self._roster.followers:
-            told = follower.path in grown
-            if told and follower.file is None:
-                self._listed_s = None       # It was idle and given back: the next listing opens it again.
-                continue
-            due = every or told or not ((self._told and follower.told) or _is_idle(follower, now_s))
-            away = now_s < self._retry_s        # nothing is read, so a look is all that tells what a file is
-            if due and follower.look(now_s, check=away) and self._told and not (told or listed):
-                self._unexplained.append(follower)
-        return every
+        before = self._roster.told(named or ())
+        if final or now_s >= self._list_due_s(now_s):
+            self._list(now_s)
+        away = now_s < self._retry_s        # nothing is read, so a look is all that tells what a file is
+        everything = final or now_s >= self._growth.due_s()
+        grown = self._growth.look(now_s, named, before, all_of_them=everything, check=away)
+        if self._shaken or self._roster.moved:
+            self._all = self._by_source(self._roster.followers)
+            self._restless = {f: None for f in self._roster.followers if _is_restless(f)}
+            self._renames_due = True
+            self._shaken = False
+            self._roster.moved.clear()
+            self._awake = dict(self._restless)
+        elif everything:
+            self._restless.update(dict.fromkeys(grown))
+            self._restless = {f: None for f in self._restless if not f.dropped and _is_restless(f)}
+            self._awake = dict(self._restless)
+        else:
+            self._restless.update(dict.fromkeys(grown))
+            self._awake = {follower: None for follower in self._awake if not _sleeps(follower)}
+            self._awake.update(dict.fromkeys(grown))
+        if self._listed_s == now_s:
+            for key, followers in self._all.items():
+                self._observers[key].listed(now_s, followers)
+        return everything
+
+    def _list_due_s(self, now_s: float) -> float:
+        """When the folders are to be listed again."""
+        if self._listed_s is None:
+            return now_s
+        every_s = WATCHED_LIST_S
+        if self._roster.crowded:
+            every_s = POLL_S
+        elif self._roster.failing:
+            every_s = LIST_S
+        elif unwatched := len(self._growth.unwatched):
+            every_s = min(WATCHED_LIST_S, max(LIST_S, unwatched / LISTED_PER_S))
+        if self._changed:
+            every_s = min(every_s, LISTING_REST_FACTOR * self._listing_s)
+        return self._listed_s + every_s
+
+    def _list(self, now_s: float) -> None:
+        """Compare what is there with what is followed."""
+        while True:
+            self._roster.find()
+            before = self._watched
+            self._growth.watched(self._watcher.watch(self._roster.folders))
+            self._watched = self._roster.folders.keys() - self._growth.unwatched
+            if self._watched <= before:
+                break           # else what came before a folder was watched is found by looking once more
+        self._roster.list()
+        self._listed_s, self._changed = now_s, False
+        self._listing_s = self._clock.monotonic_s() - now_s
 
     def _is_first(self, follower: Follower) -> bool:
         """Whether what was at the file's path before has been read to its end."""
@@ -224,13 +258,15 @@ class Agent:
         follower.after = None
         return True
 
-    def _identify(self, active: Sequence[Follower], now_s: float, *, final: bool) -> None:
+    def _identify(self, awake: Sequence[Follower], now_s: float, *, final: bool) -> None:
         """Identify new files, and those that may have become something else: a grown copy, a short file."""
-        candidates = [follower for follower in active if follower.state is not State.READING]
+        candidates = [follower for follower in awake if follower.state is not State.READING]
         if not candidates:
             return
+        if len(candidates) > JUDGED_PER_ROUND_MAX:      # a file that is written now need not wait for all others
+            candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
         holders = Holders(self._roster.followers)
-        judged = 0
+        judged, end_s = 0, self._clock.monotonic_s() + ROUND_S
         for follower in candidates:
             if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
                 continue
@@ -240,36 +276,25 @@ class Agent:
                     self._notices.end((follower.source, follower.path), f"{follower.path}: can be read now")
             except SourceError as error:
                 self._roster.fail(follower, error)
+            self._shaken = True         # another file may have been found not to be what it was taken for
             judged += 1
-            if judged == JUDGED_PER_ROUND_MAX:
+            if judged == JUDGED_PER_ROUND_MAX or self._clock.monotonic_s() > end_s:
                 break
 
-    def _commit(self, active: Sequence[Follower], now_s: float, *, final: bool) -> None:
-        """Read a block of each file that has more, some 8 MiB in all, and commit them together."""
-        readings = self._read(active, now_s, final=final)
+    def _commit(self, awake: Sequence[Follower], now_s: float, *, final: bool) -> None:
+        """Read a block of each file whose turn it is, and commit them together."""
+        readings = self._turns.read(awake, now_s, lambda follower: self._read_one(follower, now_s, final=final))
         if readings:
+            # Waiting for a local disk is no matter of bytes: reading less would not make it shorter.
+            work_s = self._clock.monotonic_s if self._store.remote else time.thread_time
+            start_s = work_s()
             outcomes = self._ingest.commit([reading.segment for _, reading in readings])
             for (follower, reading), outcome in zip(readings, outcomes, strict=True):
                 follower.committed(reading, outcome)
-        if now_s - self._renamed_s >= RENAME_S or final:
+            self._turns.took(readings, work_s() - start_s)
+        if self._renames_due and (now_s - self._renamed_s >= RENAME_S or final):
             self._commit_renames()
-            self._renamed_s = now_s
-
-    def _read(self, active: Sequence[Follower], now_s: float, *, final: bool) -> list[tuple[Follower, Reading]]:
-        """Blocks of files in turn: who was left out in one round comes first in the next."""
-        first = active.index(self._left_out) if self._left_out in active else 0
-        self._left_out = None
-        readings: list[tuple[Follower, Reading]] = []
-        buffered = 0
-        for follower in (*active[first:], *active[:first]):
-            if buffered >= BUFFER_BYTES_MAX:
-                self._left_out = follower
-                break
-            reading = self._read_one(follower, now_s, final=final)
-            if reading is not None:
-                readings.append((follower, reading))
-                buffered += len(reading.segment.data)
-        return readings
+            self._renamed_s, self._renames_due = now_s, False
 
     def _read_one(self, follower: Follower, now_s: float, *, final: bool) -> Reading | None:
         if follower.dropped or not self._is_first(follower):
@@ -278,6 +303,7 @@ class Agent:
             reading = follower.read(now_s, final=final)
         except SourceError as error:
             self._roster.fail(follower, error)
+            self._shaken = True
             return None
         if follower.file is not None and (damage := follower.file.damage()):
             self._notices.begin((follower.source, follower.path), damage)
@@ -292,9 +318,9 @@ class Agent:
 
     # --- what was observed ------------------------------------------------------------------------------------------
 
-    def _by_source(self) -> dict[tuple[str, str], list[Follower]]:
+    def _by_source(self, followers: Iterable[Follower]) -> dict[tuple[str, str], list[Follower]]:
         found: dict[tuple[str, str], list[Follower]] = {key: [] for key in self._observers}
-        for follower in self._roster.followers:
+        for follower in followers:
             found[follower.source.app, follower.source.host].append(follower)
         return found
 
@@ -302,33 +328,68 @@ class Agent:
         return {(source.app, source.host) for source in self._roster.failing}
 
     def _begin_observations(self, now_us: int) -> None:
-        failing, now_s = self._failing(), self._clock.monotonic_s()
-        for key, followers in self._by_source().items():
-            if self._listed_s == self._stepped_s:
-                self._observers[key].listed(now_s, followers)
+        failing = self._failing()
+        for key, followers in self._by_source(self._restless).items():
             if key not in failing:
-                self._observers[key].begin(now_us, followers)
+                self._observers[key].begin(now_us, followers, len(self._all[key]))
 
     def _observe(self, now_s: float, *, final: bool, lost: bool = False) -> None:
         """Write down what is due; at once where something was lost."""
         failing = self._failing()
-        followers = None
+        restless = None
         for key, observer in self._observers.items():
             if key in failing:
                 observer.spoil()
             observer.check()
             if final or lost or observer.due(now_s):
-                followers = followers or self._by_source()
-                observer.write(self._store, self._ingest, self._clock.now_us(), now_s, followers[key],
+                restless = restless or self._by_source(f for f in self._restless if not f.dropped)
+                observer.write(self._store, self._ingest, self._clock.now_us(), now_s, self._all[key], restless[key],
                                all_there=key not in failing, final=final)
-                for follower in followers[key]:
+                for follower in restless[key]:
                     remember(follower, self._store)
                     if follower.remembered and follower.file is not None:
                         follower.park()
+                self._note_ignored(*key)
+
+    def _note_ignored(self, app: str, host: str) -> None:
+        """Write down how many files are too old to be read, and how large they are: document "ignored"/<app>@<host>."""
+        sizes = [n for (source, _), n in self._roster.ignored.items() if (source.app, source.host) == (app, host)]
+        value = {"app": app, "host": host, "files": len(sizes), "bytes": sum(sizes)}
+        key = f"{app}@{host}"
+        if key not in self._ignored:
+            _, self._ignored[key] = self._store.document("ignored", key) or (0, {**value, "files": 0, "bytes": 0})
+        if self._ignored[key] != value:
+            self._store.put_document("ignored", key, None, value)
+            self._ignored[key] = value
+
+    def _tell(self, now_s: float) -> None:
+        """Say now and then how far catching up is, where that is much, and once when it is done."""
+        if self._told_s is not None and now_s - self._told_s < TELL_S:
+            return
+        self._told_s = now_s
+        unknown = sum(follower.state is State.UNKNOWN and not _sleeps(follower) for follower in self._awake)
+        unread = sum(follower.size - follower.examined for follower in self._awake if follower.behind)
+        if unknown >= TELL_FILES_MIN or unread >= TELL_BYTES_MIN:
+            self._behind = True
+            log.info("catching up: of %s files %s are still to be looked into, and %s to be read",
+                     f"{len(self._roster.followers):,}", f"{unknown:,}", size(unread))
+        elif self._behind and not unknown:
+            self._behind = False
+            log.info("caught up with all %s files", f"{len(self._roster.followers):,}")
 
 
-def _is_idle(follower: Follower, now_s: float) -> bool:
-    return now_s - follower.grew_s > IDLE_AFTER_S and now_s - follower.looked_s < IDLE_POLL_S
+def _is_restless(follower: Follower) -> bool:
+    """Whether something may be to be done about a file, or to be written down."""
+    return not follower.rests or bool(follower.lost or follower.lost_heads or follower.unseen)
+
+
+def _sleeps(follower: Follower) -> bool:
+    """Whether nothing is to be done until the file grows, or all files are gone through again."""
+    if follower.rests or follower.dropped:
+        return True
+    if follower.state is State.UNKNOWN:
+        return not (follower.size or follower.packed)
+    return follower.state is not State.READING or (follower.packed and follower.settled)
 
 
 def _is_to_be_judged(follower: Follower, holders: Holders, now_s: float) -> bool:

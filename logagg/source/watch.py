@@ -1,14 +1,14 @@
 """Noticing that names appeared, moved or vanished, and that files grew, by the system's own means where it has them.
 
 Linux tells of both (inotify.py). Elsewhere watchdog tells of names, and open files are asked for their sizes. Without
-a watcher (network drives, no more inotify watches) the agent lists the folders every second instead.
+a watcher (no more inotify watches) the agent looks into the folders again and again instead.
 """
 
 import logging
+import os
 import sys
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 log = logging.getLogger(__name__)
@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 class Watcher(Protocol):
     """Tells what changed in the watched folders since it was last asked."""
 
-    def watch(self, folders: Mapping[str, bool]) -> bool:
-        """Watch these folders (True: and all below) and no others; tell whether all could be watched."""
+    def watch(self, folders: Mapping[str, tuple[int, int] | None]) -> Collection[str]:
+        """Watch these folders (with device and inode, where known) and no others; the answer is those that cannot be
+        watched. Each call tries these again."""
         ...
 
     def take_changed(self) -> bool:
@@ -37,10 +38,10 @@ class Watcher(Protocol):
 
 
 class NoWatcher:
-    """The agent lists the folders every second."""
+    """The agent looks into the folders again and again."""
 
-    def watch(self, folders: Mapping[str, bool]) -> bool:
-        return False
+    def watch(self, folders: Mapping[str, tuple[int, int] | None]) -> Collection[str]:
+        return folders.keys()
 
     def take_changed(self) -> bool:
         return False
@@ -86,15 +87,15 @@ class FolderWatcher:
         self._watches: dict[tuple[str, bool], ObservedWatch] = {}
         self._refused: set[tuple[str, bool]] = set()
 
-    def watch(self, folders: Mapping[str, bool]) -> bool:
-        wanted = set(folders.items())
-        for gone in self._watches.keys() - wanted:
+    def watch(self, folders: Mapping[str, tuple[int, int] | None]) -> Collection[str]:
+        tops = _tops(folders)
+        for gone in self._watches.keys() - tops.items():
             self._observer.unschedule(self._watches.pop(gone))
-        watched = [self._add(folder, below) for folder, below in sorted(wanted)]
-        return all(watched)
+        left = {top for top, below in tops.items() if not self._add(top, below)}
+        return {folder for folder in folders if any(folder == top or _is_below(folder, top) for top in left)}
 
     def _add(self, folder: str, below: bool) -> bool:
-        if not Path(folder).is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112
             if watch := self._watches.pop((folder, below), None):
                 self._observer.unschedule(watch)
             return False
@@ -107,7 +108,7 @@ class FolderWatcher:
                 )
             except (OSError, RuntimeError) as error:
                 self._refused.add((folder, below))
-                log.warning("%s: cannot be watched (%s); it is listed every second instead", folder, error)
+                log.warning("%s: cannot be watched (%s); it is looked at again and again instead", folder, error)
                 return False
         return True
 
@@ -127,6 +128,20 @@ class FolderWatcher:
         self._observer.join(5)
 
 
+def _tops(folders: Collection[str]) -> dict[str, bool]:
+    """The folders that are below none of the others, and whether one of the others is below: watched as whole trees,
+    since a watch may be a thread."""
+    tops: dict[str, bool] = {}
+    for folder in sorted(folders, key=lambda one: one.count(os.sep)):
+        above = next((top for top in tops if _is_below(folder, top)), None)
+        tops[above or folder] = above is not None
+    return tops
+
+
+def _is_below(folder: str, top: str) -> bool:
+    return folder.startswith(top.rstrip(os.sep) + os.sep)
+
+
 def open_watcher() -> Watcher:
     """The system's watcher; none where it has none."""
     try:
@@ -136,5 +151,5 @@ def open_watcher() -> Watcher:
 
         return InotifyWatcher()
     except (ImportError, OSError, RuntimeError) as error:
-        log.warning("no watching of folders here (%s); they are listed every second instead", error)
+        log.warning("no watching of folders here; they are looked at every few seconds instead: %s", error)
         return NoWatcher()

@@ -13,7 +13,7 @@
 
 `events` has real fields for queries of one's own: stream, offset, ts (a date), ts_us, level, logger, thread, message,
 mdc, ndc, marker, exception, event, fields, extra. To shard it: `sh.shardCollection("logagg.events",
-{stream: "hashed"})`; every write carries `stream`. Chunks' bytes are zstd in `raw`.
+{stream: "hashed"})`; every write carries `stream`. Chunks' bytes are in `raw` (logagg/digits.py).
 """
 
 from collections.abc import Callable, Mapping

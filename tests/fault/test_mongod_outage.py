@@ -8,11 +8,22 @@ import psutil
 import pytest
 
 from logagg.store import open_store
-from tests.fault.test_log4j2_live import CONFIG
 from tests.mongod import Mongod
 from tests.service import Service, stored_streams
 from tests.waiting import until
 
+CONFIG = """\
+[store]
+url = "{url}"
+
+[[source]]
+app = "numbered"
+host = "app01"
+paths = ["logs/app*.log"]
+layout = "%d{{ISO8601}} %-5p [%t] %c{{1}} - %m%n"
+timezone = "UTC"
+keep = "all"
+"""
 LINES = 60_000
 OUTAGE_S = 30
 MEMORY_BYTES_MAX = 200 << 20

@@ -11,10 +11,11 @@ import pytest
 from logagg.clock import StepClock
 from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline, Segment
+from logagg.ingest import Ingest, Segment
 from logagg.interfaces import Claims
 from logagg.ledger import ledger
 from logagg.raw import content
+from logagg.reading import Pipeline
 from logagg.rollup.metric import MetricSet
 from logagg.source.discover import FileSource
 from logagg.source.identity import first_line, new_stream

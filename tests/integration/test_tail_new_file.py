@@ -98,13 +98,14 @@ def test_compressed_file_beside_its_stream(tmp_path: Path) -> None:
 def test_the_watcher_notices_names(tmp_path: Path) -> None:
     """A new, a renamed and a deleted name wake the agent; growth does not; a folder that comes later is watched."""
     watcher = open_watcher()
+    here, later = str(tmp_path), str(tmp_path / "later")
     (tmp_path / "grows.log").touch()
-    assert not watcher.watch({str(tmp_path): False, str(tmp_path / "later"): True})
+    assert set(watcher.watch({here: None, later: None})) == {later}
     (tmp_path / "a.log").touch()
     until(watcher.take_changed, "the new file")
     (tmp_path / "later").mkdir()
     until(watcher.take_changed, "the new folder")
-    assert watcher.watch({str(tmp_path): False, str(tmp_path / "later"): True})
+    assert not watcher.watch({here: None, later: None})
     (tmp_path / "later" / "b.log").touch()
     until(watcher.take_changed, "the file in the new folder")
     (tmp_path / "a.log").rename(tmp_path / "b.log")

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,8 @@ class Told:
         self.changed = False
         self.grown: set[str] | None = set()
 
-    def watch(self, folders: Mapping[str, bool]) -> bool:
-        return True
+    def watch(self, folders: Mapping[str, tuple[int, int] | None]) -> Collection[str]:
+        return ()
 
     def take_changed(self) -> bool:
         changed, self.changed = self.changed, False
@@ -45,7 +45,7 @@ def test_the_kernel_tells_of_growth(tmp_path: Path) -> None:
     """Each file that grows or is emptied is named once, under its present name; names that come are no growth."""
     watcher = open_watcher()
     (tmp_path / "a.log").write_text("1\n")
-    watcher.watch({str(tmp_path): False})
+    watcher.watch({str(tmp_path): None})
     assert watcher.take_grown() == set()
     for name in ("a.log", "b.log"):
         with (tmp_path / name).open("a") as file:
@@ -69,7 +69,7 @@ def test_names_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Files that are written to and deleted leave nothing behind, however many names they had."""
     monkeypatch.setattr(inotify, "PATHS_MAX", 10)
     watcher = inotify.InotifyWatcher()
-    watcher.watch({str(tmp_path): False})
+    watcher.watch({str(tmp_path): None})
     paths = [tmp_path / f"{i}.log" for i in range(50)]
     for path in paths:
         path.write_text("1\n")
@@ -83,7 +83,7 @@ def test_names_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_events_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever writes as fast as events are read holds up nobody: what is left is told the next time."""
     watcher = inotify.InotifyWatcher()
-    watcher.watch({str(tmp_path): False})
+    watcher.watch({str(tmp_path): None})
     (tmp_path / "a.log").write_text("1\n")
     event = os.read(watcher._fd, inotify.READ_BYTES)
     monkeypatch.setattr(inotify.os, "read", lambda fd, size: event)
@@ -97,7 +97,7 @@ def test_a_folder_that_was_moved_away(tmp_path: Path) -> None:
     """A folder that is elsewhere is watched no more: what is written there wakes nobody."""
     (tmp_path / "logs").mkdir()
     watcher = open_watcher()
-    watcher.watch({str(tmp_path / "logs"): False})
+    watcher.watch({str(tmp_path / "logs"): None})
     (tmp_path / "logs").rename(tmp_path / "gone")
     assert watcher.take_changed()
     (tmp_path / "gone" / "a.log").write_text("1\n")

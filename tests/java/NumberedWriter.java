@@ -1,3 +1,5 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -5,6 +7,7 @@ import java.util.List;
  * NumberedWriter LIBRARY FIRST COUNT PER_SECOND LOGGER…: writes the records FIRST to FIRST + COUNT - 1 to each logger
  * through log4j2, log4j1 or logback, as the configuration says that the library's own system property names.
  * PER_SECOND of each number and logger, 0: as fast as it can. Every 1000th record has a stack trace of several lines.
+ * Each line of the standard input is a number: records below it may be written. At its end all may.
  */
 public class NumberedWriter {
     interface Log {
@@ -41,6 +44,24 @@ public class NumberedWriter {
         }
     }
 
+    private static int bound;
+
+    private static synchronized void setBound(int below) {
+        bound = below;
+        NumberedWriter.class.notifyAll();
+    }
+
+    private static synchronized void await(int i) throws InterruptedException {
+        while (i >= bound) {
+            NumberedWriter.class.wait();
+        }
+    }
+
+    private static void readBounds() {
+        new BufferedReader(new InputStreamReader(System.in)).lines().forEach(line -> setBound(Integer.parseInt(line)));
+        setBound(Integer.MAX_VALUE);
+    }
+
     public static void main(String[] args) throws Exception {
         String library = args[0];
         int first = Integer.parseInt(args[1]);
@@ -50,8 +71,12 @@ public class NumberedWriter {
         for (int i = 4; i < args.length; i++) {
             logs.add(open(library, args[i]));
         }
+        Thread reading = new Thread(NumberedWriter::readBounds);
+        reading.setDaemon(true);
+        reading.start();
         long begun = System.nanoTime();
         for (int i = first; i < first + count; i++) {
+            await(i);
             boolean traced = i % 1000 == 999;
             String message = traced ? "record " + i + " with a trace"
                 : "record " + i + " and some text that makes it as long as lines usually are";

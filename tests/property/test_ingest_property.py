@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline, Segment
+from logagg.ingest import Ingest, Segment
+from logagg.reading import Pipeline
 from logagg.record import Counts, Event
 from logagg.rollup.metric import MetricSet
 from logagg.rollup.partial import merge_partials

@@ -11,10 +11,11 @@ import pytest
 
 from logagg.errors import StoreUnavailable
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline, Segment
+from logagg.ingest import Ingest, Segment
 from logagg.interfaces import Store
 from logagg.merge import Merger
 from logagg.raw import decompress
+from logagg.reading import Pipeline
 from logagg.record import Chunk
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import MetricSet
@@ -130,7 +131,7 @@ def test_merging_changes_nothing(tmp_path: Path, kind: str, seed: int) -> None:
     rng = random.Random(seed)
     store: Store = MemoryStore() if kind == "memory" else SqliteStore(str(tmp_path / "a.db"))
     life = Life(store, rng)
-    with patch("logagg.ingest.OPEN_BYTES_MAX", rng.choice([0, 200, 4096])), \
+    with patch("logagg.reading.OPEN_BYTES_MAX", rng.choice([0, 200, 4096])), \
             patch("logagg.merge.MERGED_BYTES_MAX", rng.choice([500, 5000, 1 << 18])):
         for _ in range(rng.randrange(10, 60)):
             rng.choices([life.read, life.fold, life.merge], [6, 2, 3])[0]()
@@ -153,7 +154,7 @@ def test_lives_merge(tmp_path: Path) -> None:
     total = 0
     for seed in range(10):
         life = Life(MemoryStore(), random.Random(seed))
-        with patch("logagg.ingest.OPEN_BYTES_MAX", 0):
+        with patch("logagg.reading.OPEN_BYTES_MAX", 0):
             for _ in range(40):
                 life.rng.choices([life.read, life.merge], [6, 3])[0]()
         total += life.merged

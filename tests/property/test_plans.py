@@ -57,7 +57,8 @@ PIECES = [
     "123456789012345", "1234567890123456", "12345678901234567890", "0.1234567890123456", " of ", "%", "% at ", "12",
     "Paid ", " in ", "EUR", "EURO", " by ", "card", "cheque ", "cash", " on ", "Monday", " at ", "Call ", "x-1",
     " ended", " failed: ", "no. reply", " after ", "5", "05", " ", "ms", "Range ", "!", "Code ", "AF0", "/", "ab",
-    "Say ", "...", "..", "wait", "Signal ", "db.1", ":", " x", "xyxy", "z", "y" * 70, "0" * 130, "\t", "é", "\0"]
+    "Say ", "...", "..", "wait", "Signal ", "db.1", ":", " x", "xyxy", "z", "y" * 70, "0" * 130, "c" * 1100,
+    "\t", "é", "\0"]
 USUAL = [
     "Retry of a.b.c. Already tried 3 time(s); policy once", "load=-0.5 of 100% at +7", "load=1e3 of .5% at -0.",
     "Paid 5.25 in EUR by cheque 77 on Monday", "Paid 7 by cash", "Paid 7 by card on Friday at 12h",

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,20 @@ def test_files_and_layouts(logs: Path, tmp_path: Path) -> None:
     assert (packed["records"], packed["layout"]) == (30, plain["layout"])
     assert answer["store"]["state"] == "new" and answer["problems"] == []
     assert not (tmp_path / "logagg.db").exists()
+
+
+def test_ignored_files(logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is older than `ignore_older` is shown as ignored, with its age, and is no problem."""
+    then_s = time.time() - 41.5 * 86_400
+    (logs / "das.log").write_text("nothing that any layout fits\n")
+    os.utime(logs / "das.log", (then_s, then_s))
+    answer = _check(SOURCE + 'ignore_older = "30d"', tmp_path)
+    plain, packed = answer["sources"][0]["globs"][0]["files"]
+    assert (plain["ignored_days"], plain["records"], packed["ignored_days"]) == (41, 0, None)
+    assert answer["problems"] == []
+    (tmp_path / "logagg.toml").write_text(SOURCE + 'ignore_older = "30d"')
+    assert main(["-c", str(tmp_path / "logagg.toml"), "check"]) == 0
+    assert "ignored: not changed for 41 days" in capsys.readouterr().out
 
 
 def test_a_configured_layout_that_reads_nothing(logs: Path, tmp_path: Path) -> None:

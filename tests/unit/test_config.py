@@ -35,6 +35,9 @@ encoding = "latin-1"
 keep = "all"
 quiet_ms = 500
 record_bytes_max = 65536
+order = "newest"
+rate_limit = "10MB/s"
+ignore_older = "30d"
 packs = ["callcenter"]
 [[source]]
 app = "esp"
@@ -92,6 +95,8 @@ def test_full(tmp_path: Path) -> None:
     assert das.exclude == (str(tmp_path / "logs" / "*-gc.log"), "*.tmp")
     assert (das.app, das.host, das.dialect, das.timezone) == ("das", "app01", "log4j1", "America/New_York")
     assert (das.encoding, das.keep, das.quiet_ms, das.record_bytes_max) == ("latin-1", "all", 500, 65536)
+    assert (das.order, das.rate_limit, das.ignore_older_s) == ("newest", 10_000_000, 30 * 86_400)
+    assert (esp.order, esp.rate_limit, esp.ignore_older_s) == ("oldest", 0, 0)
     assert (esp.timezone, esp.host, esp.layout) == ("Europe/Berlin", machine.machine_host(), None)
     assert config.store_url == "mongodb://db1,db2/logagg?replicaSet=rs0"
     assert config.archive_path == tmp_path / "out" / "reports"

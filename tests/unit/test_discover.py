@@ -1,14 +1,17 @@
 """What globs, folders and excludes mean."""
 
+import glob
 import os
+import random
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from logagg.source.discover import discover, watched_folder
+from logagg.source.discover import Finder, discover, watched_folder
 
 
 @pytest.fixture
@@ -83,3 +86,114 @@ def test_only_regular_files(tree: Path) -> None:
 def test_watched_folder(pattern: str, expected: tuple[str, bool]) -> None:
     """The folder to watch is the part before the first sign."""
     assert watched_folder(pattern) == expected
+
+
+# --- asking again and again -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_finds_what_glob_finds(tmp_path: Path, seed: int) -> None:
+    """Over random trees and globs, first and after random changes, the same regular files as the standard library's
+    glob finds."""
+    rng, target = random.Random(seed), tmp_path.parent / f"target{seed}"
+    target.touch()
+    names = ["a.log", "b.log", ".c.log", "d", "e", ".f", "g[1]", "h.log.1"]
+    finders: dict[str, Finder] = {}
+    for _ in range(6):
+        for _ in range(12):
+            path = tmp_path.joinpath(*(rng.choice(names) for _ in range(rng.randrange(1, 4))))
+            action = rng.random()
+            if path.is_symlink() or path.is_file():
+                if action < 0.5:
+                    path.unlink()
+            elif not path.exists() and action < 0.9:
+                with suppress(OSError):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    if action < 0.1:
+                        path.symlink_to(rng.choice(["/nowhere", target]))
+                    else:
+                        path.touch()
+            elif path.is_dir() and action < 0.1:
+                shutil.rmtree(path)
+        for pattern in ("*.log", "**/*.log", "*/a.log", "d/**", "**/d/*.log*", "[!a]*/*", ".f/*", ".*", "*/.c*",
+                        "d/a.log", "**/.f/**/b*", "g[[]1]/*"):
+            where = str(tmp_path / pattern)
+            if not (tmp_path / pattern).exists():
+                expected = sorted(filter(os.path.isfile, glob.glob(where, recursive=True)))  # noqa: PTH207
+                got = finders.setdefault(where, Finder([where])).find()
+                assert list(got.paths) == expected, (seed, pattern)
+                assert got.paths == discover([where]).paths
+
+
+def test_a_folder_is_read_when_its_time_changes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that was read well after its last change is not read again until it changes; then what came, went and
+    became another file is named."""
+    monkeypatch.setattr("logagg.source.discover.SETTLED_S", 0.0)
+    finder = Finder([str(tree / "**/*.log")])
+    first = finder.find()
+    assert first.changed == set(first.paths)
+    finder.find()
+    read: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: read.append(path) or scandir(path))
+    again = finder.find()
+    assert (again.paths, again.changed, again.gone, read) == (first.paths, frozenset(), frozenset(), [])
+    (tree / "sub" / "c.log").rename(tree / "sub" / "deep" / "d.log")
+    (tree / "sub" / "new.log").touch()
+    later = finder.find()
+    assert {os.path.relpath(path, tree) for path in later.changed} == {"sub/deep/d.log", "sub/new.log"}
+    assert later.gone == {str(tree / "sub/c.log")}
+    assert set(read) == {str(tree / "sub"), str(tree / "sub/deep")}
+
+
+def test_changes_within_one_step_of_the_clock(tree: Path) -> None:
+    """A file that comes right after the folder was read is found, though the folder's time may be the same."""
+    finder = Finder([str(tree / "*.log")])
+    for i in range(200):
+        finder.find()
+        (tree / f"{i}.log").touch()
+        assert str(tree / f"{i}.log") in finder.find().changed
+
+
+def test_a_file_in_anothers_place(tree: Path) -> None:
+    """A name that holds another file than before counts as changed."""
+    finder = Finder([str(tree / "*.log")])
+    finder.find()
+    (tree / "other").touch()
+    (tree / "other").rename(tree / "a.log")
+    assert finder.find().changed == {str(tree / "a.log")}
+
+
+def test_links_and_the_folders_they_lead_to(tree: Path) -> None:
+    """A link's target is asked each time, its folder is among those to be watched; a link upwards ends."""
+    (tree / "sub" / "up").symlink_to("..")
+    (tree / "link.log").symlink_to("sub/deep/d.log")
+    finder = Finder([str(tree / "*.log"), str(tree / "sub/**/e.txt")])
+    found = finder.find()
+    assert str(tree / "link.log") in found.paths
+    assert found.links[os.path.realpath(tree / "sub/deep/d.log")] == (str(tree / "link.log"),)
+    assert str(tree / "sub/deep") in found.folders
+    (tree / "link.log").unlink()
+    (tree / "link.log").symlink_to("sub/c.log")
+    assert str(tree / "link.log") in finder.find().changed
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a user to be for a while")
+def test_a_folder_that_is_closed_later(tmp_path: Path) -> None:
+    """A folder that could be read and now may not be keeps its names, and is a problem until it is open again."""
+    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        folder.chmod(0o755)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.log").touch()
+    finder = Finder([str(tmp_path / "**/*.log")])
+    found = finder.find()
+    (tmp_path / "sub").chmod(0)
+    os.seteuid(65534)
+    try:
+        closed = finder.find(afresh=True)
+    finally:
+        os.seteuid(0)
+    (tmp_path / "sub").chmod(0o755)
+    assert (closed.paths, closed.gone, closed.problems) == (
+        found.paths, frozenset(), (f"{tmp_path / 'sub'}: permission denied",))
+    assert finder.find(afresh=True).problems == ()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline, Segment
+from logagg.ingest import Ingest, Segment
+from logagg.reading import Pipeline
 from logagg.rollup.expire import expire
 from logagg.rollup.fold import Folder
 from logagg.rollup.metric import MetricSet

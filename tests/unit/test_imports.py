@@ -13,6 +13,7 @@ ORDER = [
     {"alert.rule", "alert.words"},
     {"packs"},
     {"rollup", "store", "ledger"},
+    {"reading"},
     {"ingest", "merge"},
     {"source"},
     {"alert", "notify", "audit"},

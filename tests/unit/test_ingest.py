@@ -11,9 +11,10 @@ from logagg import ingest as ingest_module
 from logagg.errors import StoreUnavailable
 from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Pipeline, Segment
+from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Segment
 from logagg.interfaces import Batch, Claims, Committed
 from logagg.raw import decompress
+from logagg.reading import Pipeline
 from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.source.identity import WINDOW_BYTES, new_stream

@@ -1,10 +1,15 @@
 """The ledger adds up."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from logagg.cli import main
 from logagg.ledger import ledger
 from logagg.raw import compress
 from logagg.record import Chunk, Counts, Stream
+from logagg.store import open_store
 from logagg.store.memory import MemoryStore
 
 NOW_US = 1_700_000_100_000_000
@@ -75,3 +80,19 @@ def test_files_that_are_no_streams() -> None:
         assert row["found"] == row["committed"] + row["pending"] + sum(row["dropped"].values())
     assert result["totals"]["streams"] == 1
     assert len(ledger(store, NOW_US, host="app02")["streams"]) == 0
+
+
+def test_ignored_files_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files that are too old to be read are counted by application, as `status` says; none: nothing is said."""
+    url = f"sqlite:///{tmp_path / 'logagg.db'}"
+    store = open_store(url)
+    value = {"app": "das", "host": "app01", "files": 1200, "bytes": 3 << 20}
+    store.put_document("ignored", "das@app01", None, value)
+    store.put_document("ignored", "esp@app01", None, {"app": "esp", "host": "app01", "files": 0, "bytes": 0})
+    result = ledger(store, NOW_US)
+    assert result["ignored"] == [value] and result["totals"]["found"] == 0
+    assert ledger(store, NOW_US, app="esp")["ignored"] == []
+    store.close()
+    assert main(["status", "--store", url]) == 0
+    assert capsys.readouterr().out == ("nothing has been read yet\n"
+                                       "ignored of das@app01: 1,200 files, 3.0 MiB, older than ignore_older\n")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logagg.grammar.reader import LayoutReader
-from logagg.ingest import Ingest, Pipeline, Segment
+from logagg.ingest import Ingest, Segment
 from logagg.merge import (
     COUNT_MIN,
     MERGED_BYTES_MAX,
@@ -21,6 +21,7 @@ from logagg.merge import (
     merged,
 )
 from logagg.raw import compress, decompress
+from logagg.reading import Pipeline
 from logagg.record import Chunk, Counts, Partial, Stream
 from logagg.rollup.metric import MetricSet
 from logagg.source.identity import WINDOW_BYTES
