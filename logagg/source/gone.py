@@ -129,7 +129,7 @@ class Rotations:
         for name, there in self._there.items():
             if there.followers and not any(_is_unknown(follower) for follower in there.followers):
                 newest = sorted(there.followers, key=lambda follower: -follower.grew_s)[:KNOWN_MAX]
-                found[name] = list(dict.fromkeys(id for id in map(_stream_of, newest) if id))
+                found[name] = sorted(id for id in map(_stream_of, newest) if id)
         return found
 
     def decided(self, followers: Sequence[Follower]) -> list[Unseen]:
@@ -245,7 +245,6 @@ class Losses:
         for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
             at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
             late = [stream.id for stream in streams if (stream.last_ts_us or 0) >= at_us - LATE_US]
-            late += known.get(name, [])[:1]         # where nobody has the newest any more, others may have followed it
             ids = {stream.id for stream in streams}.union(known.get(name, ()))
             self.rotations.known_before(name, ids, late if at_us else (), now_s - (now_us - at_us) / 1e6)
         self._known = known

@@ -121,21 +121,6 @@ def test_killed_when_the_next_content_is_committed(tmp_path: Path, monkeypatch: 
     assert "truncated" in told(bench)[1]
 
 
-def test_emptied_while_the_agent_is_down_beside_an_older_file(tmp_path: Path) -> None:
-    """An older file that is there still does not prove that nothing of the newest has gone unseen."""
-    bench = Bench(tmp_path)
-    bench.write("a.log", BANNER + record("one"))
-    bench.settle(6)
-    (tmp_path / "a.log").rename(tmp_path / "a.log.1")
-    bench.write("a.log", BANNER + record("two", 2))
-    bench.settle(12)
-    bench.agent.close()
-    (tmp_path / "a.log").write_text(BANNER + record("three"))
-    bench.start()
-    bench.settle(12)
-    assert told(bench)[1] == ["rotated"]
-
-
 def test_the_clock_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was noted as lost is committed as gone a minute later, also where that is an hour ago by the clock."""
     bench = Bench(tmp_path)
