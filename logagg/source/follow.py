@@ -148,10 +148,12 @@ class Follower:
             return False
         size = self.file.size() or 0
         known = max(self.size, self.stream.read_end if self.stream else 0)
+        # A size that nobody has compared with the content may be the next content's.
+        seen = (self.size, looked_s) if self.stream is None or self.sure[0] == self.size else self.sure
         if size < known:
-            self.forget(f"shrank from {known} to {size} bytes", self.size, looked_s)
-        elif check and size and (size > self.size or not self._head) and not self._is_still_the_same(size):
-            self.forget("does not hold what was read of it before", self.size, looked_s)
+            self.forget(f"shrank from {known} to {size} bytes", *seen)
+        elif check and size and (size > self.sure[0] or not self._head) and not self._is_still_the_same(size):
+            self.forget("does not hold what was read of it before", *seen)
         if size == self.size:
             return False
         self.size, self.grew_s = size, now_s
@@ -178,7 +180,8 @@ class Follower:
                 "%s %s: a new file from here on; %d bytes of the old content had been seen and not committed",
                 self.path, why, lost,
             )
-            self.left |= {self.stream.id}
+            if self.stream.revision:        # else its name is free: another agent may give it to the next content
+                self.left |= {self.stream.id}
             if lost and self.stream.revision:
                 self.lost[self.stream.id] = Lost(self.stream, seen, TRUNCATED)
         if seen and self.state in (State.UNKNOWN, State.READING) and not (self.stream and self.stream.revision):
@@ -186,6 +189,13 @@ class Follower:
         if seen and self.copy_of == "":
             self.unseen.append(Unseen(self.path, seen_s, self.looked_s, TRUNCATED))
         self.demote()
+
+    def hand_over(self) -> None:
+        """Another file is more of its stream; so this one was a part of it, or its content has changed."""
+        if self.packed or self._is_still_the_same(self.size):
+            self.demote()
+        else:
+            self.forget("does not hold what was read of it before", *self.sure)
 
     def demote(self) -> None:
         """It holds no stream any more: another file is more of it, or the content has changed."""
@@ -338,6 +348,7 @@ class Follower:
         reached = low + len(data)
         if not self._still(stream, data, low):
             self.forget("does not hold what was read of it before", *self.sure)
+            self.size, self.grew_s = file.size() or 0, now_s        # the next content's: it has not shrunk once more
             return None
         if reached > self.size:
             self.size, self.grew_s = reached, now_s

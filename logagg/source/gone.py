@@ -286,7 +286,8 @@ def give_up(commits: GivesUp, known: Mapping[str, Value], now_us: int, followers
 
 
 def _is_due(value: Value, now_us: int) -> bool:
-    return bool(now_us - value["since_us"] >= GONE_AFTER_S * 1e6)
+    """Whether it was noted long enough ago, or in the future: then the clock was put back."""
+    return not 0 <= now_us - value["since_us"] < GONE_AFTER_S * 1e6
 
 
 def _commit_gone(commits: GivesUp, stream: Stream, end: int, reason: str, followers: Iterable[Follower]) -> None:

@@ -190,7 +190,8 @@ def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) 
     at_home = holder is None and stream.path == facts.path
     if at_home and not reaches:
         return _Match.DIFFERS  # It shrank in place: what was there is gone, this is a new generation.
-    if stream.read_end < min(HEAD_BYTES, stream.end) and (TRUNCATED in stream.dropped or not stream.read_end):
+    stump = stream.read_end < min(HEAD_BYTES, stream.end) and (TRUNCATED in stream.dropped or not stream.read_end)
+    if stump and (facts.size > stream.read_end or not stream.read_end):
         return _Match.DIFFERS  # The rest of it was destroyed, and so little is left of it that anything begins so.
     if stream.id in facts.left and (not reaches or stream.read_end < HEAD_BYTES):
         return _Match.DIFFERS  # The generation after the one that left; so short a beginning proves nothing.
@@ -202,7 +203,7 @@ def _match(facts: Facts, stream: Stream, holder: Holder | None, stored: Stored) 
         known = stored(stream, end)
     if _differ(known, facts.window(end)):
         return _Match.DIFFERS  # Alike up to the last common window, but not to the end.
-    return _Match.REACHES if reaches else _Match.SHORT
+    return _Match.REACHES if reaches and not stump else _Match.SHORT
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -152,8 +152,9 @@ def found(follower: Follower) -> Iterable[tuple[str, dict[str, Any]]]:
     """The key and value of the document that a file needs now, if any."""
     value, size = _value(follower), follower.size
     if follower.stream is not None and follower.stream.revision:
-        if size > follower.stream.read_end:
-            yield follower.stream.id, {**value, "reason": ""}
+        certain = size if follower.packed else follower.sure[0]     # else it may be the next content's size
+        if certain > follower.stream.read_end:
+            yield follower.stream.id, {**value, "size": certain, "reason": ""}
     elif size and follower.state is not State.READING:
         reason = follower.reason or "unfinished_first_line"
         yield follower.place, {**value, "reason": reason, "copy_of": follower.copy_of}

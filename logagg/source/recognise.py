@@ -154,7 +154,7 @@ def _decide(
             follower.begin(new_stream(source.app, source.host, follower.path, line, n))
         case Continue(stream):
             if stream.id in held:
-                holders.by_id[stream.id].demote()
+                holders.by_id[stream.id].hand_over()
             follower.begin(stream)
         case Copy(stream):
             follower.state, follower.copy_of, follower.reason = State.COPY, stream.id, "copy"

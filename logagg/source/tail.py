@@ -143,9 +143,10 @@ class Agent:
             for observer in self._observers.values():
                 observer.recall(self._store, now_us, now_s)
             self._identify(awake, now_s, final=final)
+            if any(follower.unseen for follower in awake):      # before what took its place is committed: else a kill
+                self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it
             self._commit(awake, now_s, final=final)
-            lost = any(follower.unseen for follower in awake if follower.state is State.UNKNOWN)
-            self._observe(now_s, final=final, lost=lost)
+            self._observe(now_s, final=final)
         except StoreUnavailable as error:
             self._shaken = True
             self._retry_s = now_s + self._backoff.next_s()
@@ -333,8 +334,8 @@ class Agent:
             if key not in failing:
                 self._observers[key].begin(now_us, followers, len(self._all[key]))
 
-    def _observe(self, now_s: float, *, final: bool, lost: bool) -> None:
-        """Write down what is due; at once where something was lost, lest that be forgotten."""
+    def _observe(self, now_s: float, *, final: bool, lost: bool = False) -> None:
+        """Write down what is due; at once where something was lost."""
         failing = self._failing()
         restless = None
         for key, observer in self._observers.items():
