@@ -22,7 +22,7 @@ from logagg.record import Chunk, Stream
 from logagg.rollup.partial import MINUTE_US
 from logagg.source.discover import FileSource
 from logagg.source.files import LogFile, open_log
-from logagg.source.follow import Follower, State
+from logagg.source.follow import BLOCK_BYTES, Follower, State
 from logagg.source.recognise import Holders, recognise
 
 EXPIRED = "expired"
@@ -102,12 +102,14 @@ def _audit(store: Store, source: FileSource, file: LogFile, found: FileAudit,
 def _recognised(store: Store, source: FileSource, file: LogFile, path: str) -> Follower:
     """The file with its stream, or what it is a copy of. It is read through: what is noted of it is not believed."""
     follower = Follower(source, path, file, now_s=0.0)
-    follower.remembered = True
     tries = 0       # it may be written anew meanwhile; a compressed one is read through in steps
     while follower.state is State.UNKNOWN and follower.beginning() and tries < TRIES_MAX:
-        recognise(follower, store, 0.0, Holders(()), final=True)
+        recognise(follower, store, 0.0, Holders(()), final=True, recall=False)
         tries += not follower.scanning
-    if follower.packed and (size := file.size()) is not None:
+    if follower.packed:
+        offset = 0
+        while (size := file.size()) is None:
+            offset += len(file.read_at(offset, BLOCK_BYTES))
         follower.size = size
     return follower
 

@@ -49,14 +49,15 @@ class Holders:
 
 
 def recognise(
-    follower: Follower, store: Store, now_s: float, holders: Holders, *, final: bool = False
+    follower: Follower, store: Store, now_s: float, holders: Holders, *, final: bool = False, recall: bool = True
 ) -> None:
     """Find out which stream a file is, and leave the answer in its state. Raises StoreUnavailable, SourceError.
 
     A file stays UNKNOWN while its first line is not complete, while another one that begins alike has not been
-    committed yet, and while a compressed one is being looked through: call again.
+    committed yet, and while a compressed one is being looked through: call again. `recall`: a compressed file of which
+    is noted what it is need not be looked through.
     """
-    if follower.packed and not follower.scanning and _recall(follower, store, holders):
+    if recall and follower.packed and not follower.scanning and _recall(follower, store, holders):
         return
     if follower.file is None and not follower.reopen():
         return

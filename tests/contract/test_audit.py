@@ -169,6 +169,15 @@ def test_what_is_not_there(whole: Place) -> None:
     assert whole.problems() == [] and not whole.audit().proven
 
 
+def test_a_compressed_file_that_was_never_read(whole: Place) -> None:
+    """It is unpacked to its end: all of it is missing."""
+    text = lines(9000, 9500).encode()
+    (whole.logs / "a.log.9.gz").write_bytes(gzip.compress(text))
+    found = {Path(each.path).name: each for each in whole.audit().files}["a.log.9.gz"]
+    assert (found.state, found.bytes, [(one.start, one.end, one.why) for one in found.missing]) == (
+        "missing", len(text), [(0, len(text), "never read")])
+
+
 def test_a_chunk_that_has_gone(whole: Place, store: Store) -> None:
     """Its bytes are missing from the file, and the stream has a hole there; events without a chunk do not hide it."""
     chunk = chunk_at(store, 1)
