@@ -22,7 +22,7 @@ from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Committed, Store
 from logagg.raw import HOLE, content, find_hole
 from logagg.reading import Pipeline, Reading, read, read_closed, read_into_gap, read_to_hole
-from logagg.record import Chunk, Counts, Stream
+from logagg.record import NO_COUNTS, Chunk, Stream
 from logagg.source.identity import WINDOW_BYTES, advance
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Ingest:
             before = read_closed(state, b"".join(map(content, stored)), self._pipeline_for(state))
         gap = Chunk(state.id, state.read_end, end, b"", before.carry, open=True, gone=reason)
         counts = sum((chunk.counts for chunk in before.chunks), state.counts)
-        return replace(state, end=end, resume=gap.start, carry=before.carry, counts=counts, open_counts=Counts(),
+        return replace(state, end=end, resume=gap.start, carry=before.carry, counts=counts, open_counts=NO_COUNTS,
                        dropped=_dropped(state, (gap,))), (*before.chunks, gap)
 
     def _commit_all(self, segments: Sequence[Segment], states: list[Stream]) -> None:
@@ -241,7 +241,7 @@ def _advance(state: Stream, before: bytes, data: bytes, reading: Reading, *, mor
         windows=windows,
         end_window=end_window,
         counts=sum((chunk.counts for chunk in closed), state.counts),
-        open_counts=last.counts if last.open else Counts(),
+        open_counts=last.counts if last.open else NO_COUNTS,
         dropped=_dropped(state, reading.chunks),
         last_ts_us=max(times, default=state.last_ts_us),
     )

@@ -85,6 +85,9 @@ class Counts:
         )
 
 
+NO_COUNTS = Counts()
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """The bytes [start, end) of a stream with what reading made of them: the unit of commit.
@@ -104,7 +107,7 @@ class Chunk:
     gone: str | None = None
     ts_from_us: int | None = None
     ts_to_us: int | None = None
-    counts: Counts = Counts()
+    counts: Counts = NO_COUNTS
     events: Sequence[Event] = ()
     partials: tuple[Partial, ...] = ()
     revision: int = 0
@@ -134,15 +137,15 @@ class Stream:
     head: bytes = b""
     windows: Mapping[int, str] = field(default_factory=dict)
     end_window: str = ""
-    counts: Counts = Counts()
-    open_counts: Counts = Counts()
+    counts: Counts = NO_COUNTS
+    open_counts: Counts = NO_COUNTS
     dropped: Mapping[str, int] = field(default_factory=dict)
     last_ts_us: int | None = None
 
     @property
     def read_end(self) -> int:
         """Where the bytes end that were read: `end`, but where the open chunk is gone (it has no records) its start."""
-        return self.end if self.open_counts != Counts() else self.resume
+        return self.end if self.open_counts != NO_COUNTS else self.resume
 
 
 @dataclass(frozen=True, slots=True)

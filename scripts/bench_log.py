@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYOUT = "%d %p [%t] %c: %m%n"
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20         # about what `ingest` reads at once: 10,000 lines (ingest.PIECE_LINES_MAX)
 SAMPLE_START = datetime(2015, 10, 18, 18, 1)
 SAMPLE_MINUTES = 10
 SAMPLE_LINES = 2000
@@ -33,13 +33,11 @@ class Log:
 
     def blocks(self) -> Iterator[bytes]:
         """The file in blocks that end with a line."""
-        with self.path.open("rb") as file:
-            rest = b""
+        with self.path.open("rb", buffering=0) as file:
             while data := file.read(BLOCK_BYTES):
-                data = rest + data
                 cut = data.rfind(b"\n") + 1
                 yield data[:cut]
-                rest = data[cut:]
+                file.seek(cut - len(data), os.SEEK_CUR)
 
     def beginning(self, lines: int, path: Path) -> "Log":
         """Its first lines as a file of their own."""

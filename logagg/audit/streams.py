@@ -9,7 +9,7 @@ from logagg.audit.files import is_expired
 from logagg.interfaces import Store
 from logagg.raw import HOLE, content
 from logagg.reading import SEVERE, Pipeline, read_again
-from logagg.record import Chunk, Counts, Event, Stream
+from logagg.record import NO_COUNTS, Chunk, Counts, Event, Stream
 from logagg.source.identity import WINDOW_BYTES, Prints
 from logagg.source.recognise import stored_window
 
@@ -18,7 +18,6 @@ PROBLEMS_MAX = 100
 
 ALIKE_MAX = 20
 
-NO_COUNTS = Counts()
 EQUAL = "equal"
 NOTHING = "nothing to compare"
 
@@ -68,7 +67,7 @@ class _Check:
     def __init__(self, store: Store, stream: Stream, pipeline: Pipeline, progress: Callable[[int], None]) -> None:
         self._store, self._stream, self._pipeline, self._progress = store, stream, pipeline, progress
         self._problems: list[str] = []
-        self._closed, self._open = Counts(), Counts()
+        self._closed, self._open = NO_COUNTS, NO_COUNTS
         self._dropped: Counter[str] = Counter()
         self._expired = 0
         self._prints = Prints(frozenset({stream.read_end}))
@@ -138,7 +137,7 @@ class _Check:
             self._closed += chunk.counts
         if chunk.gone is not None:
             self._dropped[chunk.gone] += chunk.end - chunk.start
-            if chunk.raw or chunk.events or chunk.partials or chunk.counts != Counts():
+            if chunk.raw or chunk.events or chunk.partials or chunk.counts != NO_COUNTS:
                 self._problem(f"{where} is gone, and has something all the same")
             if chunk.gone == HOLE and chunk.start == self._prints.size:
                 self._prints.add(content(chunk))
