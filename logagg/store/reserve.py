@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 FILL_BYTES = 1 << 20
+ENOUGH_BYTES = 48 << 20             # what a reserve of the usual size asks for
 
 
 class Reserve:
@@ -41,6 +42,13 @@ class Reserve:
             self._empty()
             return False
         return True
+
+    def enough(self) -> bool:
+        """Whether a process that makes no reserve may go on without it: perhaps none that makes one runs any more."""
+        try:
+            return not self.size_bytes and shutil.disk_usage(self.path.parent).free >= ENOUGH_BYTES
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the space to the store."""

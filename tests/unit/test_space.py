@@ -13,7 +13,7 @@ from logagg.notify.outbox import Outbox
 from logagg.notify.space import SpaceWatch
 from logagg.store import reserve as reserve_module
 from logagg.store.memory import MemoryStore
-from logagg.store.reserve import Reserve
+from logagg.store.reserve import ENOUGH_BYTES, Reserve
 from logagg.store.sqlite import SqliteStore
 from logagg.store.sqlite_file import ROOM_BYTES
 from tests.contract.making import chunk, commit, fold_all, stored, stream
@@ -70,6 +70,21 @@ def test_released(tmp_path: Path, crowded: SimpleNamespace) -> None:
     commit(other, state, chunk("s1", 10, 20))
     store.close()
     other.close()
+
+
+def test_released_and_left(tmp_path: Path, crowded: SimpleNamespace) -> None:
+    """Where the service has ended, or is to keep no reserve any more, a released reserve refuses nothing once there is
+    much space again."""
+    crowded.free = 10 * SIZE
+    opened(tmp_path).close()
+    Reserve(str(tmp_path / "store.db"), SIZE).release()
+    store = opened(tmp_path, 0)
+    with pytest.raises(StoreFull, match="the disk is full"):
+        commit(store, stream(), chunk("s1", 0, 10))
+    crowded.free = ENOUGH_BYTES
+    store.check_space()
+    commit(store, stream(), chunk("s1", 0, 10))
+    store.close()
 
 
 def test_room_within_the_file(tmp_path: Path, crowded: SimpleNamespace) -> None:
