@@ -1,5 +1,7 @@
 """A store without space: what is small still gets in, what is large waits, and people are told once of each change."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,6 +43,23 @@ def test_a_reserve_is_real_space(tmp_path: Path) -> None:
     store.close()
     opened(tmp_path).close()
     assert (tmp_path / "store.db-reserve").stat().st_mtime_ns == status.st_mtime_ns
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot allocate")
+@pytest.mark.parametrize(("number", "kept"), [(errno.EOPNOTSUPP, SIZE), (errno.EDQUOT, None)])
+def test_what_cannot_be_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
+                                  kept: int | None) -> None:
+    """Where the file system cannot allocate, the reserve is written; where it refuses, there is none: commits are
+    taken both times."""
+    def refuse(descriptor: int, offset: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(reserve_module.os, "posix_fallocate", refuse)
+    store = opened(tmp_path)
+    path = tmp_path / "store.db-reserve"
+    assert (path.stat().st_size if path.exists() else None) == kept
+    commit(store, stream(), chunk("s1", 0, 10))
+    store.close()
 
 
 def test_released(tmp_path: Path, crowded: SimpleNamespace) -> None:
