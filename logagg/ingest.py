@@ -205,6 +205,8 @@ class Ingest:
             reading = read_into_gap(state, data, pipeline)
         else:
             reading = read(state, data, pipeline, flush=segment.flush and not more)
+            if state.read_end < state.end and reading.chunks and reading.chunks[-1].end < state.end:
+                reading = read_into_gap(state, data, pipeline)      # the last record waits, and began in the gap
         if reading.chunks and reading.chunks[-1].end > state.read_end:
             reading = Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
             return _advance(state, self._before(state, segment), data, reading, more=more)

@@ -387,6 +387,24 @@ def test_what_is_gone_is_a_chunk_without_bytes(store: MemoryStore, ingest: Inges
     assert ingest.give_up(known, 600, "deleted").dropped == {"deleted": 600 - len(data)}
 
 
+@pytest.mark.parametrize("behind", [0, 1, 20, 100])
+def test_what_turns_up_ends_in_a_record_that_waits(
+    store: MemoryStore, ingest: Ingest, stream: Stream, behind: int
+) -> None:
+    """While the last record of what fills the gap may still grow, and began in the gap, the rest stays a gap."""
+    whole = b"".join(map(line, range(10)))
+    offer(ingest, stream, 0, line(0) + line(1), flush=True)
+    known = ingest.give_up(stream, len(whole) - behind, "deleted")
+    known = offer(ingest, known, 0, whole).stream
+    read = whole.rfind(b"\n", 0, -1) + 1
+    waits = read < len(whole) - behind
+    assert (known.read_end, known.end) == (read, len(whole) - behind if waits else read)
+    assert known.dropped == ({"deleted": known.end - read} if waits else {})
+    known = offer(ingest, known, 0, whole, flush=True).stream
+    assert messages(store) == [f"message {i}" for i in range(10)]
+    assert known.read_end == len(whole) and b"".join(decompress(chunk.raw) for chunk in store.chunks()) == whole
+
+
 @pytest.mark.parametrize("kept", [3, 7, 10])
 def test_what_was_gone_and_turns_up_takes_its_place(
     store: MemoryStore, ingest: Ingest, stream: Stream, kept: int
