@@ -268,6 +268,17 @@ def test_reader_that_breaks(store: MemoryStore, stream: Stream) -> None:
     assert decompress(next(iter(store.chunks())).raw) == data
 
 
+def test_reader_that_breaks_in_a_gap(store: MemoryStore, stream: Stream) -> None:
+    """What turns up of what was given up is kept as a reject in the same way; the rest of the gap stays."""
+    broken = Pipeline(Breaking(), NoClaims(), MetricSet())
+    ingest = Ingest(store, lambda stream: broken)
+    data = line(0) + line(1)
+    known = ingest.give_up(stream, 500, "deleted")
+    known = offer(ingest, known, 0, data).stream
+    assert (known.read_end, known.end, known.dropped) == (len(data), 500, {"deleted": 500 - len(data)})
+    assert known.counts.rejected_bytes == len(data)
+
+
 class Server(MemoryStore):
     """A store whose commits are another's work; `before` is done at the beginning of each."""
 
