@@ -186,6 +186,8 @@ class Ingest:
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
         hole, end = find_hole(data, state.resume, state.carry) if state.read_end == state.end else (len(data),) * 2
+        if state.resume + end < state.end:      # it came with what filled a gap: the open chunk has it as text
+            hole = end = len(data)
         piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
         if len(piece) < hole:

@@ -13,7 +13,7 @@ from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Segment
 from logagg.interfaces import Batch, Claims, Committed
-from logagg.raw import decompress
+from logagg.raw import content, decompress
 from logagg.reading import Pipeline
 from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
@@ -414,6 +414,19 @@ def test_what_turns_up_ends_in_a_record_that_waits(
     known = offer(ingest, known, 0, whole, flush=True).stream
     assert messages(store) == [f"message {i}" for i in range(10)]
     assert known.read_end == len(whole) and b"".join(decompress(chunk.raw) for chunk in store.chunks()) == whole
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_hole_in_what_turns_up(store: MemoryStore, ingest: Ingest, stream: Stream, flush: bool) -> None:
+    """Its NULs are text of the open chunk that fills the gap, and reading goes on behind them."""
+    found = line(0) + bytes(600) + b"\n" + line(1)
+    known = ingest.give_up(stream, 50, "deleted")
+    known = offer(ingest, known, 0, found, flush=True).stream
+    assert (known.end, known.resume) == (len(found), 0)
+    whole = found + line(2) + line(3)
+    offer(ingest, known, 0, whole, flush=flush)
+    known = offer(ingest, known, 0, whole, flush=True).stream
+    assert known.read_end == len(whole) and b"".join(map(content, store.chunks())) == whole
 
 
 @pytest.mark.parametrize("kept", [3, 7, 10])
