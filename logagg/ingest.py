@@ -20,7 +20,7 @@ from math import ceil
 
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Committed, Store
-from logagg.raw import HOLE, content, find_hole
+from logagg.raw import CUT, HOLE, content, find_hole
 from logagg.reading import Pipeline, Reading, read, read_closed, read_into_gap, read_to_hole
 from logagg.record import Chunk, Counts, Stream
 from logagg.source.identity import WINDOW_BYTES, advance
@@ -114,6 +114,7 @@ class Ingest:
         if state.resume < state.read_end:
             stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
             before = read_closed(state, b"".join(map(content, stored)), self._pipeline_for(state))
+            before = replace(before, carry={**before.carry, CUT: True})
         gap = Chunk(state.id, state.read_end, end, b"", before.carry, open=True, gone=reason)
         counts = sum((chunk.counts for chunk in before.chunks), state.counts)
         return replace(state, end=end, resume=gap.start, carry=before.carry, counts=counts, open_counts=Counts(),

@@ -13,6 +13,7 @@ from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Segment
 from logagg.interfaces import Batch, Claims, Committed
+from logagg.merge import groups
 from logagg.raw import content, decompress
 from logagg.reading import Pipeline
 from logagg.record import Carry, Chunk, Stream
@@ -414,6 +415,18 @@ def test_what_turns_up_ends_in_a_record_that_waits(
     known = offer(ingest, known, 0, whole, flush=True).stream
     assert messages(store) == [f"message {i}" for i in range(10)]
     assert known.read_end == len(whole) and b"".join(decompress(chunk.raw) for chunk in store.chunks()) == whole
+
+
+def test_a_record_that_a_gap_ended_is_not_merged(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """When more of it turns up, that stays a reject of another chunk: read together they would be one record."""
+    begun, rest = line(0) + line(1), b" ".ljust(len(line(1)) - 1, b"x") + b"\n" + line(2)
+    known = ingest.give_up(offer(ingest, stream, 0, begun, flush=True).stream, 100, "deleted")
+    known = offer(ingest, known, 0, begun + rest, flush=True).stream
+    ingest.give_up(known, known.end + 1, "deleted")     # closes it
+    chunks = [chunk for chunk in store.chunks() if not chunk.open]
+    assert [(chunk.start, chunk.gone) for chunk in chunks] == [(0, None), (len(begun), None)]
+    assert list(groups(chunks, None)) == []
+    assert list(groups([replace(chunk, carry={}) for chunk in chunks], None)) != []
 
 
 @pytest.mark.parametrize("flush", [False, True])
