@@ -8,17 +8,18 @@ from dataclasses import replace
 import pytest
 
 from logagg import ingest as ingest_module
+from logagg.audit.streams import audit_stream
 from logagg.errors import StoreUnavailable
 from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Segment
 from logagg.interfaces import Batch, Claims, Committed
-from logagg.merge import groups
+from logagg.merge import groups, merged
 from logagg.raw import content, decompress
-from logagg.reading import Pipeline
+from logagg.reading import Pipeline, read_closed
 from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.source.identity import WINDOW_BYTES, new_stream
+from logagg.source.identity import WINDOW_BYTES, new_stream, window_hash
 from logagg.store.memory import MemoryStore
 
 LAYOUT = "%d{ISO8601} %p %c - %m%n"
@@ -278,6 +279,32 @@ def test_reader_that_breaks_in_a_gap(store: MemoryStore, stream: Stream) -> None
     known = offer(ingest, known, 0, data).stream
     assert (known.read_end, known.end, known.dropped) == (len(data), 500, {"deleted": 500 - len(data)})
     assert known.counts.rejected_bytes == len(data)
+
+
+class BreakingOnce(LayoutReader):
+    """A reader with a bug that some bytes wake."""
+
+    def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
+        if b"bug" in block:
+            raise ZeroDivisionError("a bug")
+        return super().read(block, base, carry, final=final)
+
+
+def test_what_broke_the_reader_is_whole_also_when_merged(store: MemoryStore, stream: Stream) -> None:
+    """The audit does not read it again: that would fail, or give something else, and nothing is wrong with it."""
+    one = replace(pipeline(), reader=BreakingOnce(LAYOUT))
+    parts = (b"no record\n" + line(0), b"bug\n", line(1))
+    chunks: list[Chunk] = []
+    for part in parts:
+        end = chunks[-1].end if chunks else 0
+        chunks += read_closed(replace(stream, end=end, resume=end), part, one).chunks
+    chunks = [merged(chunks[:2]), chunks[2]]
+    data = b"".join(parts)
+    state = replace(stream, end=len(data), resume=len(data), end_window=window_hash(data),
+                    counts=chunks[0].counts + chunks[1].counts)
+    assert store.commit([(state, chunks)]) == ["committed"]
+    found = audit_stream(store, state, lambda stream: one, lambda done: None)
+    assert (found.counts.rejects, found.problems, found.reading) == (2, (), "equal")
 
 
 class Server(MemoryStore):
