@@ -20,7 +20,7 @@ from math import ceil
 
 from logagg.grammar.detect import PREFIX_BYTES
 from logagg.interfaces import Committed, Store
-from logagg.raw import HOLE, content, find_hole
+from logagg.raw import CUT, HOLE, content, find_hole
 from logagg.reading import Pipeline, Reading, read, read_closed, read_into_gap, read_to_hole
 from logagg.record import NO_COUNTS, Chunk, Stream
 from logagg.source.identity import WINDOW_BYTES, advance
@@ -114,6 +114,7 @@ class Ingest:
         if state.resume < state.read_end:
             stored = self._store.chunks(stream=state.id, start=state.resume, end=state.read_end)
             before = read_closed(state, b"".join(map(content, stored)), self._pipeline_for(state))
+            before = replace(before, carry={**before.carry, CUT: True})
         gap = Chunk(state.id, state.read_end, end, b"", before.carry, open=True, gone=reason)
         counts = sum((chunk.counts for chunk in before.chunks), state.counts)
         return replace(state, end=end, resume=gap.start, carry=before.carry, counts=counts, open_counts=NO_COUNTS,
@@ -186,6 +187,8 @@ class Ingest:
         pipeline = self._pipeline_for(state)
         data = _trim(state, segment, pipeline.record_bytes_max)
         hole, end = find_hole(data, state.resume, state.carry) if state.read_end == state.end else (len(data),) * 2
+        if state.resume + end < state.end:      # it came with what filled a gap: the open chunk has it as text
+            hole = end = len(data)
         piece = data[: _piece_end(data[:hole], decided=pipeline.reader.decided(state.carry))]
         plan = None
         if len(piece) < hole:
@@ -205,6 +208,8 @@ class Ingest:
             reading = read_into_gap(state, data, pipeline)
         else:
             reading = read(state, data, pipeline, flush=segment.flush and not more)
+            if state.read_end < state.end and reading.chunks and reading.chunks[-1].end < state.end:
+                reading = read_into_gap(state, data, pipeline)      # the last record waits, and began in the gap
         if reading.chunks and reading.chunks[-1].end > state.read_end:
             reading = Reading(tuple(map(self._store.ready, reading.chunks)), reading.carry)
             return _advance(state, self._before(state, segment), data, reading, more=more)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from logagg.interfaces import Store
-from logagg.raw import compress, decompress
+from logagg.raw import CUT, compress, decompress
 from logagg.record import Chunk, Counts, Partial, Stream
 from logagg.rollup.partial import encoded, merge_partials
 
@@ -113,7 +113,7 @@ def groups(chunks: Iterable[Chunk], now_us: int | None) -> Iterator[list[Chunk]]
 
 def _fits(run: Sequence[Chunk], chunk: Chunk) -> bool:
     times = [at for one in (run[0], chunk) for at in (one.ts_from_us, one.ts_to_us) if at is not None]
-    return (run[-1].end == chunk.start and chunk.end - run[0].start <= MERGED_BYTES_MAX
+    return (run[-1].end == chunk.start and CUT not in chunk.carry and chunk.end - run[0].start <= MERGED_BYTES_MAX
             and max(times, default=0) - min(times, default=0) <= MERGED_US_MAX)
 
 

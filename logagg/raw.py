@@ -7,9 +7,12 @@ emptied, and after a loss of power a file may be longer than what reached the di
 from logagg.digits import compress, decompress
 from logagg.record import Carry, Chunk
 
-__all__ = ["HOLE", "compress", "content", "decompress", "find_hole"]
+__all__ = ["CUT", "HOLE", "compress", "content", "decompress", "find_hole"]
 
 HOLE = "hole"
+CUT = "cut"
+"""In the carry of a chunk before which a record was ended, though the chunk may hold more of it."""
+
 _NULS = bytes(512)
 _NULS_AT_START = bytes(16)
 

@@ -80,13 +80,16 @@ def read(state: Stream, data: bytes, pipeline: Pipeline, *, flush: bool) -> Read
 
 def read_into_gap(state: Stream, data: bytes, pipeline: Pipeline) -> Reading:
     """Read bytes that were given up and have turned up, but not all of them: the rest stays a gap."""
-    batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
-    if not batch.end or not pipeline.reader.decided(batch.carry):
-        return Reading((), state.carry)
-    chunk = _chunk(state, data[: batch.end], batch, state.carry, pipeline)
+    try:
+        batch = pipeline.reader.read(data, state.resume, state.carry, final=False)
+        if not batch.end or not pipeline.reader.decided(batch.carry):
+            return Reading((), state.carry)
+        chunk, carry = _chunk(state, data[: batch.end], batch, state.carry, pipeline), batch.carry
+    except Exception:
+        [chunk], carry = _failed(state, data).chunks, state.carry
     reason = next(reason for reason in state.dropped if reason != HOLE)
-    gap = Chunk(state.id, chunk.end, state.end, b"", batch.carry, open=True, gone=reason)
-    return Reading((chunk, gap), batch.carry)
+    gap = Chunk(state.id, chunk.end, state.end, b"", carry, open=True, gone=reason)
+    return Reading((chunk, gap), carry)
 
 
 def read_to_hole(state: Stream, data: bytes, hole: int, end: int, pipeline: Pipeline) -> Reading:

@@ -152,8 +152,8 @@ class _Check:
             return
         if chunk.start == self._prints.size:
             self._prints.add(data)
-        if chunk.counts.rejects == 1 and any(_reason(event) == "parser_failed" for event in chunk.events):
-            return
+        if any(event.event == "reject" and _reason(event) == "parser_failed" for event in chunk.events):
+            return                      # perhaps merged with others
         try:
             again = read_again(self._stream, chunk, self._pipeline)
             if {event.offset for event in chunk.events} - {event.offset for event in again.events}:

@@ -5,11 +5,13 @@ leases) can still be written, and whatever takes much space (chunks, folds) is r
 until there is space for the reserve again, or within the store's own file.
 """
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 FILL_BYTES = 1 << 20
+ENOUGH_BYTES = 48 << 20             # what a reserve of the usual size asks for
 
 
 class Reserve:
@@ -35,12 +37,26 @@ class Reserve:
                 return True
             if shutil.disk_usage(self.path.parent).free < self.size_bytes * 3 // 2:
                 return False
+        except OSError:
+            return False
+        known = self.path.exists()
+        try:
             with self.path.open("ab") as file:
                 _allocate(file.fileno(), self.size_bytes)
         except OSError:
-            self._empty()
+            if known:
+                self._empty()
+            else:
+                self.path.unlink(missing_ok=True)       # an empty one would say that it has been given away
             return False
         return True
+
+    def enough(self) -> bool:
+        """Whether a process that makes no reserve may go on without it: perhaps none that makes one runs any more."""
+        try:
+            return not self.size_bytes and shutil.disk_usage(self.path.parent).free >= ENOUGH_BYTES
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the space to the store."""
@@ -58,8 +74,12 @@ def _allocate(descriptor: int, size: int) -> None:
     """Make a file that size, with its blocks: random bytes where the system cannot allocate, since file systems that
     compress keep nothing for zeros."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-        return
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            return
+        except OSError as problem:
+            if problem.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
     left = size - os.fstat(descriptor).st_size
     while left > 0:
         left -= os.write(descriptor, os.urandom(min(left, FILL_BYTES)))

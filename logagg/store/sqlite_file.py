@@ -140,7 +140,7 @@ class SqliteFile:
                 self._check_space()
 
     def _check_space(self) -> None:
-        if not self._reserve.released() or self._reserve.keep():
+        if not self._reserve.released() or self._reserve.keep() or self._reserve.enough():
             return
         free_pages = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
         if free_pages * PAGE_BYTES < ROOM_BYTES:

@@ -116,7 +116,8 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
         db.execute(f"PRAGMA user_version = {max(MIGRATIONS)}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:           # some errors (disk full) have rolled back already
+            db.execute("ROLLBACK")
         raise
 
 

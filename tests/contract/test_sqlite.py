@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from logagg.clock import StepClock
-from logagg.errors import StoreError, StoreUnavailable, StoreVersionError
+from logagg.errors import StoreError, StoreFull, StoreUnavailable, StoreVersionError
 from logagg.interfaces import Store
 from logagg.record import Bucket, BucketKey, Event
 from logagg.store import open_store, sqlite_events, sqlite_path, sqlite_read, sqlite_rows, sqlite_schema
 from logagg.store.codec import to_column
 from logagg.store.sqlite import SqliteStore
 from logagg.store.sqlite_events import printed
+from logagg.store.sqlite_file import SqliteFile
 from tests.contract.making import (
     T0_MINUTE,
     T0_US,
@@ -333,6 +334,28 @@ class TestVersion:
             assert db.execute("SELECT count(*) FROM events").fetchone() == (50,)
             assert db.execute("PRAGMA user_version").fetchone() == (2,)
         db.close()
+        store = SqliteStore(str(path))
+        assert list(store.events()) == events
+        store.close()
+
+    def test_a_migration_on_a_full_disk(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where packing finds the disk full, that is what is said, and can be tried again; the store is as it was."""
+        store = SqliteStore(str(path))
+        commit(store, stream(), chunk("s1", 0, 9999, offsets=[]))
+        store.close()
+        events = [event("s1", offset, logger=os.urandom(200).hex()) for offset in range(500)]
+        make_older(path, 2, events)
+        connect = SqliteFile._connect
+
+        def crowded(file: SqliteFile, cache_kb: int) -> sqlite3.Connection:
+            db = connect(file, cache_kb)
+            db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 4}")
+            return db
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteFile, "_connect", crowded)
+            with pytest.raises(StoreFull, match="the disk is full"):
+                SqliteStore(str(path))
         store = SqliteStore(str(path))
         assert list(store.events()) == events
         store.close()

@@ -8,16 +8,18 @@ from dataclasses import replace
 import pytest
 
 from logagg import ingest as ingest_module
+from logagg.audit.streams import audit_stream
 from logagg.errors import StoreUnavailable
 from logagg.grammar.claims import EventClaims
 from logagg.grammar.reader import LayoutReader
 from logagg.ingest import PIECE_LINES_MAX, TRANSACTION_EVENTS_MAX, Ingest, Outcome, Segment
 from logagg.interfaces import Batch, Claims, Committed
-from logagg.raw import decompress
-from logagg.reading import Pipeline
+from logagg.merge import groups, merged
+from logagg.raw import content, decompress
+from logagg.reading import Pipeline, read_closed
 from logagg.record import Carry, Chunk, Stream
 from logagg.rollup.metric import MetricSet
-from logagg.source.identity import WINDOW_BYTES, new_stream
+from logagg.source.identity import WINDOW_BYTES, new_stream, window_hash
 from logagg.store.memory import MemoryStore
 
 LAYOUT = "%d{ISO8601} %p %c - %m%n"
@@ -268,6 +270,43 @@ def test_reader_that_breaks(store: MemoryStore, stream: Stream) -> None:
     assert decompress(next(iter(store.chunks())).raw) == data
 
 
+def test_reader_that_breaks_in_a_gap(store: MemoryStore, stream: Stream) -> None:
+    """What turns up of what was given up is kept as a reject in the same way; the rest of the gap stays."""
+    broken = Pipeline(Breaking(), NoClaims(), MetricSet())
+    ingest = Ingest(store, lambda stream: broken)
+    data = line(0) + line(1)
+    known = ingest.give_up(stream, 500, "deleted")
+    known = offer(ingest, known, 0, data).stream
+    assert (known.read_end, known.end, known.dropped) == (len(data), 500, {"deleted": 500 - len(data)})
+    assert known.counts.rejected_bytes == len(data)
+
+
+class BreakingOnce(LayoutReader):
+    """A reader with a bug that some bytes wake."""
+
+    def read(self, block: bytes, base: int, carry: Carry, *, final: bool) -> Batch:
+        if b"bug" in block:
+            raise ZeroDivisionError("a bug")
+        return super().read(block, base, carry, final=final)
+
+
+def test_what_broke_the_reader_is_whole_also_when_merged(store: MemoryStore, stream: Stream) -> None:
+    """The audit does not read it again: that would fail, or give something else, and nothing is wrong with it."""
+    one = replace(pipeline(), reader=BreakingOnce(LAYOUT))
+    parts = (b"no record\n" + line(0), b"bug\n", line(1))
+    chunks: list[Chunk] = []
+    for part in parts:
+        end = chunks[-1].end if chunks else 0
+        chunks += read_closed(replace(stream, end=end, resume=end), part, one).chunks
+    chunks = [merged(chunks[:2]), chunks[2]]
+    data = b"".join(parts)
+    state = replace(stream, end=len(data), resume=len(data), end_window=window_hash(data),
+                    counts=chunks[0].counts + chunks[1].counts)
+    assert store.commit([(state, chunks)]) == ["committed"]
+    found = audit_stream(store, state, lambda stream: one, lambda done: None)
+    assert (found.counts.rejects, found.problems, found.reading) == (2, (), "equal")
+
+
 class Server(MemoryStore):
     """A store whose commits are another's work; `before` is done at the beginning of each."""
 
@@ -385,6 +424,49 @@ def test_what_is_gone_is_a_chunk_without_bytes(store: MemoryStore, ingest: Inges
     assert after == store.streams()[0] and messages(store) == ["message 0", "message 1"]
     assert ingest.give_up(known, 400, "deleted") == after, "what is known to be gone is gone only once"
     assert ingest.give_up(known, 600, "deleted").dropped == {"deleted": 600 - len(data)}
+
+
+@pytest.mark.parametrize("behind", [0, 1, 20, 100])
+def test_what_turns_up_ends_in_a_record_that_waits(
+    store: MemoryStore, ingest: Ingest, stream: Stream, behind: int
+) -> None:
+    """While the last record of what fills the gap may still grow, and began in the gap, the rest stays a gap."""
+    whole = b"".join(map(line, range(10)))
+    offer(ingest, stream, 0, line(0) + line(1), flush=True)
+    known = ingest.give_up(stream, len(whole) - behind, "deleted")
+    known = offer(ingest, known, 0, whole).stream
+    read = whole.rfind(b"\n", 0, -1) + 1
+    waits = read < len(whole) - behind
+    assert (known.read_end, known.end) == (read, len(whole) - behind if waits else read)
+    assert known.dropped == ({"deleted": known.end - read} if waits else {})
+    known = offer(ingest, known, 0, whole, flush=True).stream
+    assert messages(store) == [f"message {i}" for i in range(10)]
+    assert known.read_end == len(whole) and b"".join(decompress(chunk.raw) for chunk in store.chunks()) == whole
+
+
+def test_a_record_that_a_gap_ended_is_not_merged(store: MemoryStore, ingest: Ingest, stream: Stream) -> None:
+    """When more of it turns up, that stays a reject of another chunk: read together they would be one record."""
+    begun, rest = line(0) + line(1), b" ".ljust(len(line(1)) - 1, b"x") + b"\n" + line(2)
+    known = ingest.give_up(offer(ingest, stream, 0, begun, flush=True).stream, 100, "deleted")
+    known = offer(ingest, known, 0, begun + rest, flush=True).stream
+    ingest.give_up(known, known.end + 1, "deleted")     # closes it
+    chunks = [chunk for chunk in store.chunks() if not chunk.open]
+    assert [(chunk.start, chunk.gone) for chunk in chunks] == [(0, None), (len(begun), None)]
+    assert list(groups(chunks, None)) == []
+    assert list(groups([replace(chunk, carry={}) for chunk in chunks], None)) != []
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_hole_in_what_turns_up(store: MemoryStore, ingest: Ingest, stream: Stream, flush: bool) -> None:
+    """Its NULs are text of the open chunk that fills the gap, and reading goes on behind them."""
+    found = line(0) + bytes(600) + b"\n" + line(1)
+    known = ingest.give_up(stream, 50, "deleted")
+    known = offer(ingest, known, 0, found, flush=True).stream
+    assert (known.end, known.resume) == (len(found), 0)
+    whole = found + line(2) + line(3)
+    offer(ingest, known, 0, whole, flush=flush)
+    known = offer(ingest, known, 0, whole, flush=True).stream
+    assert known.read_end == len(whole) and b"".join(map(content, store.chunks())) == whole
 
 
 @pytest.mark.parametrize("kept", [3, 7, 10])

@@ -1,5 +1,7 @@
 """A store without space: what is small still gets in, what is large waits, and people are told once of each change."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ from logagg.notify.outbox import Outbox
 from logagg.notify.space import SpaceWatch
 from logagg.store import reserve as reserve_module
 from logagg.store.memory import MemoryStore
-from logagg.store.reserve import Reserve
+from logagg.store.reserve import ENOUGH_BYTES, Reserve
 from logagg.store.sqlite import SqliteStore
 from logagg.store.sqlite_file import ROOM_BYTES
 from tests.contract.making import chunk, commit, fold_all, stored, stream
@@ -43,6 +45,23 @@ def test_a_reserve_is_real_space(tmp_path: Path) -> None:
     assert (tmp_path / "store.db-reserve").stat().st_mtime_ns == status.st_mtime_ns
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot allocate")
+@pytest.mark.parametrize(("number", "kept"), [(errno.EOPNOTSUPP, SIZE), (errno.EDQUOT, None)])
+def test_what_cannot_be_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
+                                  kept: int | None) -> None:
+    """Where the file system cannot allocate, the reserve is written; where it refuses, there is none: commits are
+    taken both times."""
+    def refuse(descriptor: int, offset: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(reserve_module.os, "posix_fallocate", refuse)
+    store = opened(tmp_path)
+    path = tmp_path / "store.db-reserve"
+    assert (path.stat().st_size if path.exists() else None) == kept
+    commit(store, stream(), chunk("s1", 0, 10))
+    store.close()
+
+
 def test_released(tmp_path: Path, crowded: SimpleNamespace) -> None:
     """While the reserve is given away commits, replacements and folds are refused, whoever asks, and documents are
     taken; once there is space it is kept again, and all goes on."""
@@ -70,6 +89,21 @@ def test_released(tmp_path: Path, crowded: SimpleNamespace) -> None:
     commit(other, state, chunk("s1", 10, 20))
     store.close()
     other.close()
+
+
+def test_released_and_left(tmp_path: Path, crowded: SimpleNamespace) -> None:
+    """Where the service has ended, or is to keep no reserve any more, a released reserve refuses nothing once there is
+    much space again."""
+    crowded.free = 10 * SIZE
+    opened(tmp_path).close()
+    Reserve(str(tmp_path / "store.db"), SIZE).release()
+    store = opened(tmp_path, 0)
+    with pytest.raises(StoreFull, match="the disk is full"):
+        commit(store, stream(), chunk("s1", 0, 10))
+    crowded.free = ENOUGH_BYTES
+    store.check_space()
+    commit(store, stream(), chunk("s1", 0, 10))
+    store.close()
 
 
 def test_room_within_the_file(tmp_path: Path, crowded: SimpleNamespace) -> None:
