@@ -77,6 +77,31 @@ def discover(patterns: Sequence[str], exclude: Sequence[str] = ()) -> Discovery:
     return Finder(patterns, exclude).find()
 
 
+def is_meant(path: str, patterns: Sequence[str], exclude: Sequence[str] = ()) -> bool:
+    """Whether `discover` may find a file at this path, by the path alone: nothing need be there (any more)."""
+    return not _excluded(path, exclude) and any(_means(_tidy(pattern), path) for pattern in patterns)
+
+
+def _means(pattern: str, path: str) -> bool:
+    if path == pattern:
+        return True
+    folder = pattern.rstrip(os.sep) + os.sep
+    if path.startswith(folder):         # a pattern that is a folder means all files below
+        return not any(name.startswith(".") for name in path[len(folder):].split(os.sep))
+    return glob.has_magic(pattern) and _fits(pattern.split(os.sep), path.split(os.sep))
+
+
+def _fits(parts: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a glob, part by part, means a path's names: as `Finder._walk` does."""
+    if not parts or not names:
+        return not parts and not names
+    if parts[0] != "**":
+        return bool(_matching(parts[0], names[:1])) and _fits(parts[1:], names[1:])
+    if _fits(parts[1:] or ["*"], names):
+        return True
+    return not names[0].startswith(".") and _fits(parts, names[1:])
+
+
 def watched_folder(pattern: str) -> tuple[str, bool]:
     """The folder in which names that match may appear, and whether those below it matter too."""
     if not glob.has_magic(pattern):

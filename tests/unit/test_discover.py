@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from logagg.source.discover import Finder, discover, watched_folder
+from logagg.source.discover import Finder, discover, is_meant, watched_folder
 
 
 @pytest.fixture
@@ -38,6 +38,9 @@ def test_discover(tree: Path, patterns: list[str], exclude: list[str], expected:
     found = discover([str(tree / p) for p in patterns], exclude)
     assert [str(Path(p).relative_to(tree)) for p in found.paths] == expected
     assert found.problems == ()
+    everything = [str(path) for path in tree.rglob("*") if path.is_file()]
+    meant = [path for path in everything if is_meant(path, [str(tree / p) for p in patterns], exclude)]
+    assert sorted(meant) == list(found.paths), "the path alone tells the same"
 
 
 def test_problems(tree: Path) -> None:
@@ -123,6 +126,8 @@ def test_finds_what_glob_finds(tmp_path: Path, seed: int) -> None:
                 got = finders.setdefault(where, Finder([where])).find()
                 assert list(got.paths) == expected, (seed, pattern)
                 assert got.paths == discover([where]).paths
+                files = filter(os.path.isfile, map(str, tmp_path.rglob("*")))
+                assert sorted(path for path in files if is_meant(path, [where])) == expected, (seed, pattern)
 
 
 def test_a_folder_is_read_when_its_time_changes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
