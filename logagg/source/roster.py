@@ -14,6 +14,7 @@ from logagg.errors import SourceError
 from logagg.source.discover import Discovery, FileSource, Finder
 from logagg.source.files import FileKey, file_key, is_packed, is_whole, open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
+from logagg.source.identity import HEAD_BYTES
 from logagg.source.notice import Notices
 
 OPEN_MAX = 256
@@ -77,6 +78,7 @@ class Roster:
         self._second_names: dict[FileSource, set[str]] = {source: set() for source in self.sources}
         self._left: OrderedDict[Place, tuple[str, ...]] = OrderedDict()
         self._by_key: dict[tuple[FileSource, FileKey], Follower] = {}
+        self._unfinished: dict[tuple[str, str], tuple[bytes, ...]] = {}     # the heads of streams, by app and host
         self._closed_asked_s = self._all_asked_s = float("-inf")
 
     def find(self) -> None:
@@ -145,6 +147,14 @@ class Roster:
                     self._ask((source, name), now_s)
                 followers.update(dict.fromkeys(self._by_path.get(name, ())))
         return followers
+
+    def finish(self, app: str, host: str, heads: Sequence[bytes]) -> None:
+        """Files that begin so are read to their ends, however old they are: an agent ended before it had done that."""
+        self._unfinished[app, host] = tuple(heads)
+        now_s = self._clock.monotonic_s()
+        for place in [one for one in self.ignored if heads and (one[0].app, one[0].host) == (app, host)]:
+            del self.ignored[place]
+            self._ask(place, now_s)
 
     def fail(self, follower: Follower, error: SourceError) -> None:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
@@ -224,10 +234,18 @@ class Roster:
         if is_packed(path) and age_s < PACKED_QUIET_S and not is_whole(path):
             self.failing.add(source)  # Perhaps it is being written still: nothing is said of it until it is quiet.
             return None
-        if here is None and source.ignore_older_s and age_s > source.ignore_older_s:
+        if here is None and self._is_ignored(place, age_s):
             self.ignored[place] = status.st_size
             return None
         return self._follow(place, status, here, now_s)
+
+    def _is_ignored(self, place: Place, age_s: float) -> bool:
+        """Whether a file is too old to be read, and none of which the rest is to be read."""
+        source, path = place
+        if not source.ignore_older_s or age_s <= source.ignore_older_s:
+            return False
+        heads = self._unfinished.get((source.app, source.host), ())
+        return place in self.ignored or not (path in self._unfollowed[source] or _begins_with_any(path, heads))
 
     def _is_still(self, follower: Follower, key: FileKey | None, status: os.stat_result) -> bool:
         """Whether the file at a follower's path is still the one that it follows; a closed one is opened if it has
@@ -372,6 +390,21 @@ def open_max() -> int:
 def _may_be_closed(follower: Follower) -> bool:
     """Whether nothing is to be read of a file until it changes; of an empty one it is not even known what it is."""
     return follower.settled and (follower.state is not State.UNKNOWN or not (follower.size or follower.packed))
+
+
+def _begins_with_any(path: str, heads: Sequence[bytes]) -> bool:
+    if not heads:
+        return False
+    try:
+        file = open_log(path)
+    except (OSError, SourceError):
+        return False
+    try:
+        return file.read_at(0, HEAD_BYTES).startswith(tuple(heads))
+    except SourceError:
+        return False
+    finally:
+        file.close()
 
 
 def _is_of(follower: Follower, status: os.stat_result) -> bool:

@@ -105,6 +105,7 @@ class Agent:
         self._all: dict[tuple[str, str], list[Follower]] = {}   # all followers by app and host
         self._ignored: dict[str, dict[str, Any]] = {}   # what is written down of files that are too old
         self._watched: Set[str] = frozenset()
+        self._recalled = False
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -140,8 +141,7 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         awake = list(self._awake)
         try:
-            for observer in self._observers.values():
-                observer.recall(self._store, now_us, now_s)
+            self._recall(now_us, now_s)
             self._identify(awake, now_s, final=final)
             if any(follower.unseen for follower in awake):      # before what took its place is committed: else a kill
                 self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it
@@ -156,6 +156,13 @@ class Agent:
         self._notices.end("store", "the store is back")
         self._tell(now_s)
         return self._wait_s(awake, now_s)
+
+    def _recall(self, now_us: int, now_s: float) -> None:
+        """Once, before anything is read: what those who read here before have left."""
+        for (app, host), observer in self._observers.items() if not self._recalled else ():
+            observer.recall(self._store, now_us, now_s)
+            self._roster.finish(app, host, observer.unfinished(self._store))
+        self._recalled = True
 
     def stop(self) -> None:
         """Commit all that is there, as far as the store and 5 s allow; the rest is read at the next start."""

@@ -15,6 +15,7 @@ import pytest
 
 from logagg.source import files, roster
 from logagg.source.inotify import InotifyWatcher
+from logagg.source.observe import OBSERVE_S
 from logagg.source.watch import open_watcher
 from tests.integration.test_tail_told import Told
 from tests.service import Service, stored_streams
@@ -164,6 +165,30 @@ def test_ignored_files(tmp_path: Path) -> None:
     assert bench.contents() == ["1 new\n2 new\n", "1 old\n2 old\n3 old\n"]
     bench.settle(10)
     assert bench.store.kept["ignored", "app@host"]["files"] == 0
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.1"])
+def test_a_file_that_is_too_old_before_it_is_read_to_its_end(tmp_path: Path, name: str) -> None:
+    """What was begun is read to its end after a restart, also under another name: only other old files are ignored,
+    and nothing is taken for deleted."""
+    bench = Bench(tmp_path, block_bytes=1000)
+    bench.sources = [replace(bench.sources[0], ignore_older_s=3600)]
+    bench.start()
+    text = "".join(f"{n:08}\n" for n in range(5000))
+    old(bench, "a.log", text, 3000)
+    old(bench, "b.log", "1 of another\n", 4000)
+    for _ in range(4):
+        bench.agent.step()
+        bench.clock.step(OBSERVE_S)
+    assert 0 < len(bench.contents()[0]) < len(text)
+    bench.agent.close()
+    (tmp_path / "a.log").rename(tmp_path / name)
+    bench.clock.step(4000)
+    bench.start()
+    bench.settle(100)
+    assert bench.contents() == [text]
+    assert [(one.end, one.dropped) for one in bench.streams()] == [(len(text), {})]
+    assert bench.store.kept["ignored", "app@host"]["files"] == 1
 
 
 def test_an_ignored_file_of_which_nobody_tells(tmp_path: Path) -> None:
