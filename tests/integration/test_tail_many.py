@@ -144,6 +144,23 @@ def test_rate_limit(tmp_path: Path) -> None:
     assert len(bench.contents()[0]) < 180_000
 
 
+def test_a_limit_is_shared_by_live_files(tmp_path: Path) -> None:
+    """Beside a file that grows faster than its source may be read, the others of the source have their turns."""
+    bench = Bench(tmp_path)
+    bench.sources = [replace(bench.sources[0], rate_limit=10_000)]
+    bench.start()
+    for name in ("a", "b", "c"):
+        bench.write(f"{name}.log", f"{name} begins\n2\n")
+    bench.settle(6)
+    for n in range(300):
+        bench.write("a.log", f"{n:08} of a log that grows by 15,000 bytes a second\n" * 26)
+        if n == 100:
+            bench.write("b.log", "3\n4\n")
+            bench.write("c.log", "3\n4\n")
+        bench.settle(0.1)
+    assert {text for text in bench.contents() if text[0] in "bc"} == {f"{name} begins\n2\n3\n4\n" for name in "bc"}
+
+
 def test_ignored_files(tmp_path: Path) -> None:
     """A file that was not changed for `ignore_older` is not opened and counted; it is read whole when it changes, and
     one that is followed stays followed however old it gets."""
