@@ -276,9 +276,9 @@ class Agent:
         holders = Holders(self._roster.followers)
         judged, end_s = 0, self._clock.monotonic_s() + ROUND_S
         for follower in candidates:
-            if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
-                continue
             try:
+                if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
+                    continue
                 recognise(follower, self._store, now_s, holders, final=final)
                 if follower.state is not State.UNKNOWN:
                     self._notices.end((follower.source, follower.path), f"{follower.path}: can be read now")
@@ -296,7 +296,10 @@ class Agent:
             start_s, work_s = self._clock.monotonic_s(), time.thread_time()
             outcomes = self._ingest.commit([reading.segment for _, reading in readings])
             for (follower, reading), outcome in zip(readings, outcomes, strict=True):
-                follower.committed(reading, outcome)
+                try:
+                    follower.committed(reading, outcome)
+                except SourceError as error:
+                    self._roster.fail(follower, error)
             took_s, work_s = self._clock.monotonic_s() - start_s, time.thread_time() - work_s
             # Waiting for a local disk is no matter of bytes: reading less would make it little shorter.
             self._turns.took(readings, took_s if self._store.remote else max(work_s, took_s / DISK_WAIT_FACTOR))
