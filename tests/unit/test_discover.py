@@ -151,6 +151,22 @@ def test_a_folder_is_read_when_its_time_changes(tree: Path, monkeypatch: pytest.
     assert set(read) == {str(tree / "sub"), str(tree / "sub/deep")}
 
 
+@pytest.mark.parametrize("pattern", ["", "**/*.log"])
+def test_folders_deeper_than_any_stack(tmp_path: Path, pattern: str) -> None:
+    """Whoever may write into a folder of logs cannot end the search by folders in folders in folders."""
+    expected, path = [], str(tmp_path)
+    for i in range(1, 1501):
+        path = os.path.join(path, "d")  # noqa: PTH118
+        os.mkdir(path)                  # noqa: PTH102
+        if i % 500 == 0:
+            expected.append(os.path.join(path, "a.log"))    # noqa: PTH118
+            Path(expected[-1]).touch()
+    found = discover([str(tmp_path / pattern)])
+    assert sorted(found.paths) == sorted(expected) and found.problems == ()
+    assert all(is_meant(one, [str(tmp_path / pattern)]) for one in expected)
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+
+
 def test_changes_within_one_step_of_the_clock(tree: Path) -> None:
     """A file that comes right after the folder was read is found, though the folder's time may be the same."""
     finder = Finder([str(tree / "*.log")])
