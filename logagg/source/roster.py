@@ -22,6 +22,10 @@ PARKED_SHARE = 8
 """Where too many files are open, this part of what may be is closed at once."""
 
 PACKED_QUIET_S = 5.0
+SKEW_S = 60.0
+"""So far a drive's clock may be ahead; a file from a later future tells nothing: this clock was set back, or another
+was wrong."""
+
 DESCRIPTORS_MAX = 16_384
 LINGER_S = 60.0
 LEFT_MAX = 16
@@ -231,7 +235,7 @@ class Roster:
                 self._move(followed, place)
             return followed  # Else it is a second name of the same file: a link.
         age_s = self._age_s(status)
-        if is_packed(path) and age_s < PACKED_QUIET_S and not is_whole(path):
+        if is_packed(path) and -SKEW_S <= age_s < PACKED_QUIET_S and not is_whole(path):
             self.failing.add(source)  # Perhaps it is being written still: nothing is said of it until it is quiet.
             return None
         if here is None and self._is_ignored(place, age_s):
