@@ -426,8 +426,8 @@ def _is_at_its_path(follower: Follower) -> bool:
 
 
 def _is_finished(follower: Follower, now_s: float) -> bool:
-    if follower.away_s is None:
-        return False
+    if follower.away_s is None or follower.lost or follower.lost_heads or follower.unseen:
+        return False            # what it has lost is to be written down first: the store may be away
     return follower.file is None or (
         follower.settled and now_s - max(follower.grew_s, follower.away_s) >= LINGER_S
     )

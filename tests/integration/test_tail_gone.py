@@ -88,6 +88,26 @@ def test_a_copy_found_later_is_still_read(tmp_path: Path) -> None:
     assert (dropped(bench), bench.contents()) == ({}, [lines("one", 100) + lines("late", 51)])
 
 
+def test_emptied_and_deleted_while_the_store_is_away(tmp_path: Path) -> None:
+    """However long the store is away, what a file had lost before it was deleted is counted, and when that was."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    bench.store.down = True
+    bench.write("a.log", "3 seen\n")
+    bench.settle(3)
+    os.truncate(tmp_path / "a.log", 0)
+    bench.settle(3)
+    (tmp_path / "a.log").unlink()
+    bench.settle(200)
+    bench.store.down = False
+    bench.settle(GONE_AFTER_S + 20)
+    assert dropped(bench) == {"truncated": len("3 seen\n")}
+    assert [reason for _, reason in unseen(bench)] == ["truncated"]
+    bench.settle(100)
+    assert not bench.agent._roster.followers, "then it is let go"
+
+
 def test_the_next_generation_is_not_taken_for_what_is_gone(tmp_path: Path) -> None:
     """A new log that begins with the same banner is a stream of its own, after a restart as well."""
     bench = Bench(tmp_path)
