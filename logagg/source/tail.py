@@ -271,8 +271,8 @@ class Agent:
         candidates = [follower for follower in awake if follower.state is not State.READING]
         if not candidates:
             return
-        if len(candidates) > JUDGED_PER_ROUND_MAX:      # a file that is written now need not wait for all others
-            candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
+        # A file that is written now need not wait for all others: compressed ones may take long.
+        candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
         holders = Holders(self._roster.followers)
         judged, end_s = 0, self._clock.monotonic_s() + ROUND_S
         for follower in candidates:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from logagg.source import files, roster
+from logagg.source import files, roster, tail
 from logagg.source.inotify import InotifyWatcher
 from logagg.source.observe import OBSERVE_S
 from logagg.source.watch import open_watcher
@@ -100,6 +100,21 @@ def test_live_files_beside_a_backlog(tmp_path: Path) -> None:
             [live] = [text for text in bench.contents() if text.startswith("live")]
             assert f"live {lines - 2}\n" in live, f"round {rounds}"
     assert rounds > 50 and len(bench.contents()) == 201
+
+
+def test_a_new_live_file_beside_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to find out what old files are, one that is written now is read in the first rounds."""
+    monkeypatch.setattr(tail, "ROUND_S", -1.0)      # no more than one is judged in a round
+    bench = Bench(tmp_path)
+    for n in range(30):
+        old(bench, f"{n}.log", f"1 of {n}\n2\n", 86_400)
+    bench.write("live.log", "1 live\n2\n3\n")
+    for _ in range(3):
+        bench.agent.step()
+        bench.clock.step(0.2)
+    assert "1 live\n2\n3\n" in bench.contents()
+    bench.settle(20)
+    assert len(bench.contents()) == 31
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest"])
