@@ -185,8 +185,10 @@ class Finder:
             self._problems.append(f"{pattern}: {_why_not(pattern)}")
 
     def _walk(self, top: str, parts: Sequence[str]) -> Iterator[dict[str, int]]:
-        """The files below a folder that match the parts of a pattern, however deep they are."""
+        """The files below a folder that match the parts of a pattern, however deep they are. `**` goes through one of
+        several links to a folder only: where links lead to links, there are more ways than anybody could go."""
         todo: list[tuple[str, Sequence[str], tuple[str, ...]]] = [(top, parts, ())]
+        entered: set[tuple[int, ...]] = set()
         while todo:
             path, parts, above = todo.pop()
             part, rest = parts[0], parts[1:]
@@ -196,7 +198,8 @@ class Finder:
                 else:
                     yield self._files_in(path, "*")
                 below = (_join(path, name) for name in self._folders_in(path, "*"))
-                todo += [(one, parts, (*above, path)) for one in below if not self._is_loop(one, above)]
+                todo += [(one, parts, (*above, path)) for one in below
+                         if not self._is_loop(one, above) and self._is_new(one, path, len(parts), entered)]
             elif not rest:
                 yield self._files_in(path, part)
             else:
@@ -219,6 +222,15 @@ class Finder:
         folder = self._folder(path)
         return folder is not None and any(
             folder.stamp[:2] == other.stamp[:2] for one in above if (other := self._asked.get(one)))
+
+    def _is_new(self, path: str, parent: str, left: int, entered: set[tuple[int, ...]]) -> bool:
+        """Whether no other link to this folder was entered, with as many parts of the pattern left; it is from now."""
+        folder, above = self._folder(path), self._folder(parent)
+        if folder is None or above is None or os.path.basename(path) not in above.links:
+            return True
+        before = len(entered)
+        entered.add((left, *folder.stamp[:2]))
+        return len(entered) > before
 
     # --- one folder -------------------------------------------------------------------------------------------------
 

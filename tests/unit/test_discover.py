@@ -167,6 +167,20 @@ def test_folders_deeper_than_any_stack(tmp_path: Path, pattern: str) -> None:
     subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
 
+def test_links_to_links(tmp_path: Path) -> None:
+    """Folders with links to each other have as many ways as their orders; each file is found by its own name, and by
+    no more names than there are folders and links to them."""
+    for i in range(12):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "a.log").touch()
+        for j in range(12):
+            if j != i:
+                (tmp_path / str(i) / f"to{j}").symlink_to(tmp_path / str(j))
+    found = discover([str(tmp_path / "**/*.log")])
+    assert {str(tmp_path / str(i) / "a.log") for i in range(12)} <= set(found.paths)
+    assert len(found.paths) <= 24
+
+
 def test_changes_within_one_step_of_the_clock(tree: Path) -> None:
     """A file that comes right after the folder was read is found, though the folder's time may be the same."""
     finder = Finder([str(tree / "*.log")])
