@@ -242,6 +242,8 @@ class Losses:
         known = {key.removeprefix(prefix): value["streams"]
                  for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
+        if observed is not None and observed[1]["at_us"] > now_us:
+            observed = None         # the clock was put back: that time says nothing by this one
         for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
             at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
             late = [stream.id for stream in streams if (stream.last_ts_us or 0) >= at_us - LATE_US]

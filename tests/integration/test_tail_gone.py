@@ -108,6 +108,23 @@ def test_emptied_and_deleted_while_the_store_is_away(tmp_path: Path) -> None:
     assert not bench.agent._roster.followers, "then it is let go"
 
 
+def test_an_observation_from_before_the_clock_was_put_back(tmp_path: Path) -> None:
+    """An interval of what may have gone unseen never ends before it begins."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    bench.agent.stop()
+    bench.agent.close()
+    key = ("observation", "app@host")
+    bench.store.kept[key] = {**bench.store.kept[key], "at_us": bench.clock.now_us() + 3_600_000_000}
+    (tmp_path / "a.log").unlink()
+    bench.write("a.log", "1 another\n2\n")
+    bench.start()
+    bench.settle(20)
+    [interval] = ledger_of(bench)["unseen"]
+    assert interval["from"] < interval["to"]
+
+
 def test_the_next_generation_is_not_taken_for_what_is_gone(tmp_path: Path) -> None:
     """A new log that begins with the same banner is a stream of its own, after a restart as well."""
     bench = Bench(tmp_path)
