@@ -164,9 +164,15 @@ class Roster:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
         self.failing.add(follower.source)
         self._notices.begin((follower.source, follower.path), f"{error}; trying again every second")
+        was = follower.stream.id if follower.stream is not None else follower.copy_of
         follower.demote()  # What is at its path when it is opened next may be the same file: no stream has left.
+        follower.copy_of = was          # by which that is known for the same log, not one that came after it
         if self._at.get((follower.source, follower.path)) is follower:
             self._unfollowed[follower.source].add(follower.path)
+        if follower.has_losses:     # it stays, as a file that is away, until they are written down
+            self._let_go(follower)
+            follower.size = 0
+            return
         self._drop(follower)
         self.followers.remove(follower)
 
@@ -299,10 +305,16 @@ class Roster:
         block_bytes = self._block_bytes
         if source.rate_limit:
             block_bytes = min(block_bytes, max(1, source.rate_limit // BLOCKS_PER_S))
-        follower = Follower(
-            source, path, file, now_s=now_s, age_s=self._age_s(status), left=left, after=here,
-            block_bytes=block_bytes,
-        )
+        try:
+            follower = Follower(
+                source, path, file, now_s=now_s, age_s=self._age_s(status), left=left, after=here,
+                block_bytes=block_bytes,
+            )
+        except SourceError as error:
+            file.close()
+            self.failing.add(source)
+            self._notices.begin(place, f"{error}; trying again every second")
+            return None
         follower.signature = (status.st_size, status.st_mtime_ns)
         self.followers.append(follower)
         self.moved.add(follower)
@@ -366,11 +378,14 @@ class Roster:
         if finished:
             self.followers = [follower for follower in self.followers if not follower.dropped]
 
-    def _drop(self, follower: Follower) -> None:
+    def _let_go(self, follower: Follower) -> None:
         self._leave(follower)
         if follower.key and self._by_key.get((follower.source, follower.key)) is follower:
             del self._by_key[follower.source, follower.key]
         follower.close()
+
+    def _drop(self, follower: Follower) -> None:
+        self._let_go(follower)
         follower.dropped = True
         self.moved.add(follower)
         self._away.discard(follower)
@@ -426,7 +441,7 @@ def _is_at_its_path(follower: Follower) -> bool:
 
 
 def _is_finished(follower: Follower, now_s: float) -> bool:
-    if follower.away_s is None or follower.lost or follower.lost_heads or follower.unseen:
+    if follower.away_s is None or follower.has_losses:
         return False            # what it has lost is to be written down first: the store may be away
     return follower.file is None or (
         follower.settled and now_s - max(follower.grew_s, follower.away_s) >= LINGER_S

@@ -391,7 +391,7 @@ class Agent:
 
 def _is_restless(follower: Follower) -> bool:
     """Whether something may be to be done about a file, or to be written down."""
-    return not follower.rests or bool(follower.lost or follower.lost_heads or follower.unseen)
+    return not follower.rests or follower.has_losses
 
 
 def _sleeps(follower: Follower) -> bool:

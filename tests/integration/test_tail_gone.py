@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from logagg.errors import SourceError
 from logagg.ledger import ledger
+from logagg.source.files import PlainFile
 from logagg.source.gone import GONE_AFTER_S, INTERVALS_MAX, log_name, write_unseen
 from tests.tailing import NOW_US, Bench, MemoryStore
 
@@ -123,6 +125,47 @@ def test_an_observation_from_before_the_clock_was_put_back(tmp_path: Path) -> No
     bench.settle(20)
     [interval] = ledger_of(bench)["unseen"]
     assert interval["from"] < interval["to"]
+
+
+def test_emptied_and_not_readable_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be asked for its size, once, is opened anew; what it had lost before that is still counted."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    lose(bench, "3 seen\n")
+    bench.store.down = True
+
+    def broken(file: PlainFile) -> int:
+        raise SourceError(f"{file.path}: asking for its size failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "size", broken)
+        bench.write("a.log", "1 another\n2\n3\n")
+        bench.settle(3)
+    bench.store.down = False
+    bench.settle(GONE_AFTER_S + 20)
+    assert sorted(bench.contents()) == ["1 another\n2\n3\n", "1 first\n2\n"]
+    assert dropped(bench) == {"truncated": len("3 seen\n")}
+    assert "truncated" in [reason for _, reason in unseen(bench)]
+    assert len(bench.agent._roster.followers) == 1
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log whose only file fails and is opened anew, again and again, was not rotated away."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+
+    def broken(file: PlainFile, offset: int, size: int) -> bytes:
+        raise SourceError(f"{file.path}: reading at {offset} failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "read_at", broken)
+        bench.write("a.log", "3\n4\n")
+        bench.settle(5)
+    bench.settle(20)
+    assert bench.contents() == ["1 first\n2\n3\n4\n"]
+    assert unseen(bench) == []
 
 
 def test_the_next_generation_is_not_taken_for_what_is_gone(tmp_path: Path) -> None:
