@@ -161,7 +161,8 @@ class Agent:
         """Once, before anything is read: what those who read here before have left."""
         for (app, host), observer in self._observers.items() if not self._recalled else ():
             observer.recall(self._store, now_us, now_s)
-            self._roster.finish(app, host, observer.unfinished(self._store))
+            if any(one.ignore_older_s for one in self._roster.sources if (one.app, one.host) == (app, host)):
+                self._roster.finish(app, host, observer.unfinished(self._store))
         self._recalled = True
 
     def stop(self) -> None:
