@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from logagg.source.discover import is_meant
 
 if TYPE_CHECKING:
     from logagg.alert.rule import Rule
@@ -125,16 +126,14 @@ class Config:
     web: WebConfig = WebConfig()
 
     def source_of(self, app: str, host: str, path: str) -> SourceConfig | None:
-        """The source that a stream belongs to: of those with its app and host, the one whose globs match its path."""
+        """The source that a stream belongs to: of those with its app and host, the one that means its path."""
         same = [source for source in self.sources if (source.app, source.host) == (app, host)]
-        matching = (source for source in same if any(fnmatchcase(path, glob) for glob in source.paths))
+        matching = (source for source in same if is_meant(path, source.paths, source.exclude))
         return next(matching, same[0] if same else None)
 
     def source_matching(self, path: str) -> SourceConfig | None:
-        """The first source that has a glob for this absolute path and does not exclude it."""
-        name = PurePath(path).name
-        return next((source for source in self.sources if any(fnmatchcase(path, glob) for glob in source.paths)
-                     and not any(fnmatchcase(path, glob) or fnmatchcase(name, glob) for glob in source.exclude)), None)
+        """The first source that means this absolute path."""
+        return next((source for source in self.sources if is_meant(path, source.paths, source.exclude)), None)
 
     def zones(self) -> tuple[str, ...]:
         """Every zone whose days are rolled up: the reports' and the file's own, sorted."""

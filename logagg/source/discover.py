@@ -77,6 +77,33 @@ def discover(patterns: Sequence[str], exclude: Sequence[str] = ()) -> Discovery:
     return Finder(patterns, exclude).find()
 
 
+def is_meant(path: str, patterns: Sequence[str], exclude: Sequence[str] = ()) -> bool:
+    """Whether `discover` may find a file at this path, by the path alone: nothing need be there (any more)."""
+    return not _excluded(path, exclude) and any(_means(_tidy(pattern), path) for pattern in patterns)
+
+
+def _means(pattern: str, path: str) -> bool:
+    if path == pattern:
+        return True
+    folder = pattern.rstrip(os.sep) + os.sep
+    if path.startswith(folder):         # a pattern that is a folder means all files below
+        return not any(name.startswith(".") for name in path[len(folder):].split(os.sep))
+    return glob.has_magic(pattern) and _fits(pattern.split(os.sep), path.split(os.sep))
+
+
+def _fits(parts: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a glob, part by part, means a path's names: as `Finder._walk` does."""
+    parts = [*parts, "*"] if parts[-1] == "**" else parts
+    reached = {0}                       # so many parts are used up by the names so far, in one way or another
+    for name in names:
+        for i in range(len(parts)):
+            if i in reached and parts[i] == "**":
+                reached.add(i + 1)      # it may stand for no folder
+        reached = {i if parts[i] == "**" else i + 1 for i in reached if i < len(parts) and (
+            not name.startswith(".") if parts[i] == "**" else _matching(parts[i], [name]))}
+    return len(parts) in reached
+
+
 def watched_folder(pattern: str) -> tuple[str, bool]:
     """The folder in which names that match may appear, and whether those below it matter too."""
     if not glob.has_magic(pattern):
@@ -153,43 +180,57 @@ class Finder:
                 self._problems.append(f"{pattern}: the folder {top}: {problem}")
             else:
                 rest = pattern if top == "." else pattern[len(top) :]
-                yield from self._walk(top, rest.strip(os.sep).split(os.sep), ())
+                yield from self._walk(top, rest.strip(os.sep).split(os.sep))
         else:
             self._problems.append(f"{pattern}: {_why_not(pattern)}")
 
-    def _walk(self, path: str, parts: Sequence[str], above: tuple[str, ...]) -> Iterator[dict[str, int]]:
-        """The files below a folder that match the parts of a pattern."""
-        part, rest = parts[0], parts[1:]
-        if part == "**":
-            if rest:
-                yield from self._walk(path, rest, ())
+    def _walk(self, top: str, parts: Sequence[str]) -> Iterator[dict[str, int]]:
+        """The files below a folder that match the parts of a pattern, however deep they are. `**` goes through one of
+        several links to a folder only: where links lead to links, there are more ways than anybody could go."""
+        todo: list[tuple[str, Sequence[str], tuple[str, ...]]] = [(top, parts, ())]
+        entered: set[tuple[int, ...]] = set()
+        while todo:
+            path, parts, above = todo.pop()
+            part, rest = parts[0], parts[1:]
+            if part == "**":
+                if rest:
+                    todo.append((path, rest, ()))
+                else:
+                    yield self._files_in(path, "*")
+                below = (_join(path, name) for name in self._folders_in(path, "*"))
+                todo += [(one, parts, (*above, path)) for one in below
+                         if not self._is_loop(one, above) and self._is_new(one, path, len(parts), entered)]
+            elif not rest:
+                yield self._files_in(path, part)
             else:
-                yield self._files_in(path, "*")
-            for name in self._folders_in(path, "*"):
-                if not self._is_loop(below := _join(path, name), above):
-                    yield from self._walk(below, parts, (*above, path))
-        elif not rest:
-            yield self._files_in(path, part)
-        else:
-            for name in self._folders_in(path, part) if part != os.pardir else [part]:
-                yield from self._walk(_join(path, name), rest, ())
+                names = self._folders_in(path, part) if part != os.pardir else [part]
+                todo += [(_join(path, name), rest, ()) for name in names]
 
-    def _below(self, path: str) -> Iterator[dict[str, int]]:
+    def _below(self, top: str) -> Iterator[dict[str, int]]:
         """All files below a folder. Links to folders are not followed."""
-        folder = self._folder(path)
-        if folder is None:
-            self._problems.append(f"{path}: {self._why_unreadable(path)}")
-            return
-        yield self._files_in(path, "*")
-        for name in sorted(folder.folders):
-            if not name.startswith("."):
-                yield from self._below(_join(path, name))
+        todo = [top]
+        while todo:
+            folder = self._folder(path := todo.pop())
+            if folder is None:
+                self._problems.append(f"{path}: {self._why_unreadable(path)}")
+                continue
+            yield self._files_in(path, "*")
+            todo += [_join(path, name) for name in sorted(folder.folders, reverse=True) if not name.startswith(".")]
 
     def _is_loop(self, path: str, above: Sequence[str]) -> bool:
         """Whether a folder, reached through a link, is one of those above it."""
         folder = self._folder(path)
         return folder is not None and any(
             folder.stamp[:2] == other.stamp[:2] for one in above if (other := self._asked.get(one)))
+
+    def _is_new(self, path: str, parent: str, left: int, entered: set[tuple[int, ...]]) -> bool:
+        """Whether no other link to this folder was entered, with as many parts of the pattern left; it is from now."""
+        folder, above = self._folder(path), self._folder(parent)
+        if folder is None or above is None or os.path.basename(path) not in above.links:
+            return True
+        before = len(entered)
+        entered.add((left, *folder.stamp[:2]))
+        return len(entered) > before
 
     # --- one folder -------------------------------------------------------------------------------------------------
 

@@ -89,7 +89,11 @@ def open_log(path: str) -> LogFile:
         raise SourceError(denied(path)) from error
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {error.strerror or error}") from error
-    return PackedFile(path, descriptor) if is_packed(path) else PlainFile(path, descriptor)
+    try:
+        return PackedFile(path, descriptor) if is_packed(path) else PlainFile(path, descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise SourceError(f"{path}: cannot be opened: {error.strerror or error}") from error
 
 
 def _open_shared(path: str) -> int:
@@ -131,7 +135,10 @@ class PlainFile:
         self._read_to = 0
 
     def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
+        try:
+            return os.fstat(self._descriptor).st_size
+        except OSError as error:        # a network drive that is away, or on which somebody else deleted the file
+            raise SourceError(f"{self.path}: asking for its size failed: {error.strerror or error}") from error
 
     def read_at(self, offset: int, size: int) -> bytes:
         try:
@@ -168,8 +175,8 @@ class PackedFile:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
-        self._file = os.fdopen(descriptor, "rb")
         self.key = file_key(os.fstat(descriptor))
+        self._file = os.fdopen(descriptor, "rb")
         self._total: int | None = None
         self._damage: str | None = None
         self._restart()
@@ -220,12 +227,15 @@ class PackedFile:
     def fingerprint(self) -> str:
         """Tells this file from others without unpacking it: its size and a hash of its first and last 4 KiB on disk,
         where every format but some zstd keeps a checksum of the content."""
-        size, at = os.fstat(self._file.fileno()).st_size, self._file.tell()
         digest = blake2b(digest_size=16)
-        for offset in (0, max(0, size - PRINT_BYTES)):
-            self._file.seek(offset)
-            digest.update(self._file.read(PRINT_BYTES))
-        self._file.seek(at)
+        try:
+            size, at = os.fstat(self._file.fileno()).st_size, self._file.tell()
+            for offset in (0, max(0, size - PRINT_BYTES)):
+                self._file.seek(offset)
+                digest.update(self._file.read(PRINT_BYTES))
+            self._file.seek(at)
+        except OSError as error:
+            raise SourceError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         return f"{size}:{digest.hexdigest()}"
 
     def stored_bytes(self) -> tuple[int, int]:

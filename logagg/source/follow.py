@@ -206,6 +206,11 @@ class Follower:
         self._flushed_size = self._wholed_size = -1
 
     @property
+    def has_losses(self) -> bool:
+        """Whether something of what it has lost is still to be written down."""
+        return bool(self.lost or self.lost_heads or self.unseen)
+
+    @property
     def place(self) -> str:
         """The key of the documents about the file at this path."""
         return f"{self.source.app}@{self.source.host}:{self.path}"
@@ -460,12 +465,11 @@ class Follower:
         """Open an idle file again; False, and it is UNKNOWN, where another file is at its path now."""
         if self.file is None:
             try:
-                file = open_log(self.path)
+                self.file = open_log(self.path)
+                same = self.file.key == self.key and (self.packed or (self.file.size() or 0) >= self.size)
             except (OSError, SourceError):
-                self.demote()
-                return False
-            self.file = file
-            if file.key != self.key or (not self.packed and (file.size() or 0) < self.size):
+                same = False
+            if not same:
                 self.demote()
                 self.close()
                 return False

@@ -71,6 +71,9 @@ class _There:
     at_s: float
     late: frozenset[str] = frozenset()
 
+    def ids(self) -> frozenset[str]:
+        return self.streams | (frozenset(map(_stream_of, self.followers)) - {""})
+
 
 _NOTHING = _There(frozenset(), frozenset(), 0.0)
 
@@ -109,11 +112,12 @@ class Rotations:
         """To be called after each listing with all followers of one application on one host."""
         by_log = _by_log(followers)
         for name, files in by_log.items():
-            before, now = self._there.pop(name, None), frozenset(files)
+            before, now, ids = self._there.pop(name, None), frozenset(files), frozenset[str]()
             if before is not None and not before.followers & now:
                 self._suspect(before, now, now_s)
+                ids = before.ids()      # a file that fails again and again is opened anew each time
             self._changed = self._changed or before is None or before.followers != now
-            self._there[name] = _There(now, frozenset(), now_s)
+            self._there[name] = _There(now, ids, now_s)
         for name in [*self._there][: max(0, len(self._there) - len(by_log) - NAMES_MAX)]:
             del self._there[name]
 
@@ -139,8 +143,7 @@ class Rotations:
         waiting: list[_Suspect] = []
         for suspect in self._suspects:
             files = by_log.get(log_name(suspect.path), [])
-            ids = suspect.before.streams | set(map(_stream_of, suspect.before.followers)) - {""}
-            held = set(map(_stream_of, files))
+            ids, held = suspect.before.ids(), set(map(_stream_of, files))
             if ids & held and suspect.before.late <= held:
                 continue
             if any(_is_unknown(f) for f in (*files, *suspect.before.followers)) and len(waiting) < SUSPECTS_MAX:
@@ -242,6 +245,8 @@ class Losses:
         known = {key.removeprefix(prefix): value["streams"]
                  for key, value in store.documents("log").items() if key.startswith(prefix)}
         observed = store.document("observation", f"{self._app}@{self._host}")
+        if observed is not None and observed[1]["at_us"] > now_us:
+            observed = None         # the clock was put back: that time says nothing by this one
         for name, streams in _newest(store.streams(app=self._app, host=self._host)).items():
             at_us = observed[1]["at_us"] if observed is not None else min(now_us, streams[-1].last_ts_us or 0)
             late = [stream.id for stream in streams if (stream.last_ts_us or 0) >= at_us - LATE_US]

@@ -8,6 +8,7 @@ in every round while it grows, and every few seconds again when it has been quie
 from collections.abc import Iterable
 from os.path import dirname  # thousands of names a second: strings, not Path objects
 
+from logagg.errors import SourceError
 from logagg.source.follow import Follower
 from logagg.source.roster import Roster
 
@@ -32,6 +33,7 @@ class Growth:
         self.asked_s = float("-inf")
         self._roster = roster
         self._hot: list[Follower] = []
+        self._failed: dict[Follower, SourceError] = {}
         self._unexplained: list[Follower] = []      # grew, and the kernel has not told of it (yet)
 
     @property
@@ -63,12 +65,15 @@ class Growth:
         self._unexplained = []
         if all_of_them or lost_count:
             self.asked_s = now_s
-            grown = {follower for follower in self._roster.followers if _look(follower, now_s, check=check)}
+            grown = {follower for follower in self._roster.followers if self._grew(follower, now_s, check=check)}
             self._unexplained = [] if lost_count else [
                 f for f in grown if f not in told and f not in moved and not self._is_asked(f)]
         else:
-            grown = {follower for follower in (*told, *moved) if _look(follower, now_s, check=check)}
-            grown |= {one for one in self._hot if one not in told and _look(one, now_s, check=check)}
+            grown = {follower for follower in (*told, *moved) if self._grew(follower, now_s, check=check)}
+            grown |= {one for one in self._hot if one not in told and self._grew(one, now_s, check=check)}
+        for follower, error in self._failed.items():
+            self._roster.fail(follower, error)
+        self._failed = {}
         hot = [*silent, *(follower for follower in grown if self._is_asked(follower))]
         if hot:
             self.grew_s = now_s
@@ -91,8 +96,11 @@ class Growth:
             return True
         return bool(self.unwatched) and dirname(follower.path) in self.unwatched  # noqa: PTH120
 
-
-def _look(follower: Follower, now_s: float, *, check: bool) -> bool:
-    """Ask for the size; tell whether it is another, or the content is."""
-    generation = follower.generation
-    return follower.look(now_s, check=check) or follower.generation != generation
+    def _grew(self, follower: Follower, now_s: float, *, check: bool) -> bool:
+        """Ask for the size; tell whether it is another, or the content is."""
+        generation = follower.generation
+        try:
+            return follower.look(now_s, check=check) or follower.generation != generation
+        except SourceError as error:
+            self._failed[follower] = error
+            return False

@@ -43,6 +43,11 @@ class Observer:
         """To be called before anything is committed; only the first call does something."""
         self._losses.recall(store, now_us, now_s)
 
+    def unfinished(self, store: Store) -> list[bytes]:
+        """The heads of the streams of which bytes were seen that nobody has committed."""
+        streams = [stream for key in self._left_behind(store) for stream in store.streams(id=key)]
+        return [stream.head for stream in streams if stream.head]
+
     def listed(self, now_s: float, followers: Iterable[Follower]) -> None:
         """To be called whenever the folders were listed."""
         self._losses.rotations.listed(followers, now_s)

@@ -14,6 +14,7 @@ from logagg.errors import SourceError
 from logagg.source.discover import Discovery, FileSource, Finder
 from logagg.source.files import FileKey, file_key, is_packed, is_whole, open_log
 from logagg.source.follow import BLOCK_BYTES, Follower, State
+from logagg.source.identity import HEAD_BYTES
 from logagg.source.notice import Notices
 
 OPEN_MAX = 256
@@ -21,6 +22,10 @@ PARKED_SHARE = 8
 """Where too many files are open, this part of what may be is closed at once."""
 
 PACKED_QUIET_S = 5.0
+SKEW_S = 60.0
+"""So far a drive's clock may be ahead; a file from a later future tells nothing: this clock was set back, or another
+was wrong."""
+
 DESCRIPTORS_MAX = 16_384
 LINGER_S = 60.0
 LEFT_MAX = 16
@@ -77,6 +82,7 @@ class Roster:
         self._second_names: dict[FileSource, set[str]] = {source: set() for source in self.sources}
         self._left: OrderedDict[Place, tuple[str, ...]] = OrderedDict()
         self._by_key: dict[tuple[FileSource, FileKey], Follower] = {}
+        self._unfinished: dict[tuple[str, str], tuple[bytes, ...]] = {}     # the heads of streams, by app and host
         self._closed_asked_s = self._all_asked_s = float("-inf")
 
     def find(self) -> None:
@@ -146,13 +152,27 @@ class Roster:
                 followers.update(dict.fromkeys(self._by_path.get(name, ())))
         return followers
 
+    def finish(self, app: str, host: str, heads: Sequence[bytes]) -> None:
+        """Files that begin so are read to their ends, however old they are: an agent ended before it had done that."""
+        self._unfinished[app, host] = tuple(heads)
+        now_s = self._clock.monotonic_s()
+        for place in [one for one in self.ignored if heads and (one[0].app, one[0].host) == (app, host)]:
+            del self.ignored[place]
+            self._ask(place, now_s)
+
     def fail(self, follower: Follower, error: SourceError) -> None:
         """A file cannot be read any more: let it go, to be opened anew when the folders are listed again."""
         self.failing.add(follower.source)
         self._notices.begin((follower.source, follower.path), f"{error}; trying again every second")
+        was = follower.stream.id if follower.stream is not None else follower.copy_of
         follower.demote()  # What is at its path when it is opened next may be the same file: no stream has left.
+        follower.copy_of = was          # by which that is known for the same log, not one that came after it
         if self._at.get((follower.source, follower.path)) is follower:
             self._unfollowed[follower.source].add(follower.path)
+        if follower.has_losses:     # it stays, as a file that is away, until they are written down
+            self._let_go(follower)
+            follower.size = 0
+            return
         self._drop(follower)
         self.followers.remove(follower)
 
@@ -221,13 +241,21 @@ class Roster:
                 self._move(followed, place)
             return followed  # Else it is a second name of the same file: a link.
         age_s = self._age_s(status)
-        if is_packed(path) and age_s < PACKED_QUIET_S and not is_whole(path):
+        if is_packed(path) and -SKEW_S <= age_s < PACKED_QUIET_S and not is_whole(path):
             self.failing.add(source)  # Perhaps it is being written still: nothing is said of it until it is quiet.
             return None
-        if here is None and source.ignore_older_s and age_s > source.ignore_older_s:
+        if here is None and self._is_ignored(place, age_s):
             self.ignored[place] = status.st_size
             return None
         return self._follow(place, status, here, now_s)
+
+    def _is_ignored(self, place: Place, age_s: float) -> bool:
+        """Whether a file is too old to be read, and none of which the rest is to be read."""
+        source, path = place
+        if not source.ignore_older_s or age_s <= source.ignore_older_s:
+            return False
+        heads = self._unfinished.get((source.app, source.host), ())
+        return place in self.ignored or not (path in self._unfollowed[source] or _begins_with_any(path, heads))
 
     def _is_still(self, follower: Follower, key: FileKey | None, status: os.stat_result) -> bool:
         """Whether the file at a follower's path is still the one that it follows; a closed one is opened if it has
@@ -277,10 +305,16 @@ class Roster:
         block_bytes = self._block_bytes
         if source.rate_limit:
             block_bytes = min(block_bytes, max(1, source.rate_limit // BLOCKS_PER_S))
-        follower = Follower(
-            source, path, file, now_s=now_s, age_s=self._age_s(status), left=left, after=here,
-            block_bytes=block_bytes,
-        )
+        try:
+            follower = Follower(
+                source, path, file, now_s=now_s, age_s=self._age_s(status), left=left, after=here,
+                block_bytes=block_bytes,
+            )
+        except SourceError as error:
+            file.close()
+            self.failing.add(source)
+            self._notices.begin(place, f"{error}; trying again every second")
+            return None
         follower.signature = (status.st_size, status.st_mtime_ns)
         self.followers.append(follower)
         self.moved.add(follower)
@@ -344,11 +378,14 @@ class Roster:
         if finished:
             self.followers = [follower for follower in self.followers if not follower.dropped]
 
-    def _drop(self, follower: Follower) -> None:
+    def _let_go(self, follower: Follower) -> None:
         self._leave(follower)
         if follower.key and self._by_key.get((follower.source, follower.key)) is follower:
             del self._by_key[follower.source, follower.key]
         follower.close()
+
+    def _drop(self, follower: Follower) -> None:
+        self._let_go(follower)
         follower.dropped = True
         self.moved.add(follower)
         self._away.discard(follower)
@@ -374,6 +411,21 @@ def _may_be_closed(follower: Follower) -> bool:
     return follower.settled and (follower.state is not State.UNKNOWN or not (follower.size or follower.packed))
 
 
+def _begins_with_any(path: str, heads: Sequence[bytes]) -> bool:
+    if not heads:
+        return False
+    try:
+        file = open_log(path)
+    except (OSError, SourceError):
+        return False
+    try:
+        return file.read_at(0, HEAD_BYTES).startswith(tuple(heads))
+    except SourceError:
+        return False
+    finally:
+        file.close()
+
+
 def _is_of(follower: Follower, status: os.stat_result) -> bool:
     """Whether a file with a follower's key is its file still: a closed one's may have been deleted, its key reused."""
     if follower.packed:
@@ -389,8 +441,8 @@ def _is_at_its_path(follower: Follower) -> bool:
 
 
 def _is_finished(follower: Follower, now_s: float) -> bool:
-    if follower.away_s is None:
-        return False
+    if follower.away_s is None or follower.has_losses:
+        return False            # what it has lost is to be written down first: the store may be away
     return follower.file is None or (
         follower.settled and now_s - max(follower.grew_s, follower.away_s) >= LINGER_S
     )

@@ -105,6 +105,7 @@ class Agent:
         self._all: dict[tuple[str, str], list[Follower]] = {}   # all followers by app and host
         self._ignored: dict[str, dict[str, Any]] = {}   # what is written down of files that are too old
         self._watched: Set[str] = frozenset()
+        self._recalled = False
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -140,8 +141,7 @@ class Agent:
             return min(POLL_S, self._retry_s - now_s)
         awake = list(self._awake)
         try:
-            for observer in self._observers.values():
-                observer.recall(self._store, now_us, now_s)
+            self._recall(now_us, now_s)
             self._identify(awake, now_s, final=final)
             if any(follower.unseen for follower in awake):      # before what took its place is committed: else a kill
                 self._observe(now_s, final=False, lost=True)    # in between would leave no trace of it
@@ -156,6 +156,14 @@ class Agent:
         self._notices.end("store", "the store is back")
         self._tell(now_s)
         return self._wait_s(awake, now_s)
+
+    def _recall(self, now_us: int, now_s: float) -> None:
+        """Once, before anything is read: what those who read here before have left."""
+        for (app, host), observer in self._observers.items() if not self._recalled else ():
+            observer.recall(self._store, now_us, now_s)
+            if any(one.ignore_older_s for one in self._roster.sources if (one.app, one.host) == (app, host)):
+                self._roster.finish(app, host, observer.unfinished(self._store))
+        self._recalled = True
 
     def stop(self) -> None:
         """Commit all that is there, as far as the store and 5 s allow; the rest is read at the next start."""
@@ -264,14 +272,14 @@ class Agent:
         candidates = [follower for follower in awake if follower.state is not State.READING]
         if not candidates:
             return
-        if len(candidates) > JUDGED_PER_ROUND_MAX:      # a file that is written now need not wait for all others
-            candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
+        # A file that is written now need not wait for all others: compressed ones may take long.
+        candidates.sort(key=lambda follower: now_s - follower.grew_s > LIVE_S)
         holders = Holders(self._roster.followers)
         judged, end_s = 0, self._clock.monotonic_s() + ROUND_S
         for follower in candidates:
-            if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
-                continue
             try:
+                if not _is_to_be_judged(follower, holders, now_s) or not self._is_first(follower):
+                    continue
                 recognise(follower, self._store, now_s, holders, final=final)
                 if follower.state is not State.UNKNOWN:
                     self._notices.end((follower.source, follower.path), f"{follower.path}: can be read now")
@@ -289,7 +297,10 @@ class Agent:
             start_s, work_s = self._clock.monotonic_s(), time.thread_time()
             outcomes = self._ingest.commit([reading.segment for _, reading in readings])
             for (follower, reading), outcome in zip(readings, outcomes, strict=True):
-                follower.committed(reading, outcome)
+                try:
+                    follower.committed(reading, outcome)
+                except SourceError as error:
+                    self._roster.fail(follower, error)
             took_s, work_s = self._clock.monotonic_s() - start_s, time.thread_time() - work_s
             # Waiting for a local disk is no matter of bytes: reading less would make it little shorter.
             self._turns.took(readings, took_s if self._store.remote else max(work_s, took_s / DISK_WAIT_FACTOR))
@@ -381,7 +392,7 @@ class Agent:
 
 def _is_restless(follower: Follower) -> bool:
     """Whether something may be to be done about a file, or to be written down."""
-    return not follower.rests or bool(follower.lost or follower.lost_heads or follower.unseen)
+    return not follower.rests or follower.has_losses
 
 
 def _sleeps(follower: Follower) -> bool:

@@ -79,18 +79,22 @@ class Turns:
     def _take(self, followers: Iterable[Follower], share: int, now_s: float,
               read: Callable[[Follower], Reading | None],
               readings: list[tuple[Follower, Reading]]) -> tuple[int, Follower | None]:
-        """Read until `share` is spent; answers what was, and who is the first that was left out."""
-        spent = 0
+        """Read until `share` is spent; answers what was, and who is the first that was left out: for that, or else for
+        its source's limit."""
+        spent, limited = 0, None
         for follower in followers:
             if spent >= share:
                 return spent, follower
-            if self.wait_s(follower.source, now_s) or (reading := read(follower)) is None:
+            if self.wait_s(follower.source, now_s):
+                limited = limited or (follower if follower.due_s(now_s) == 0 else None)
+                continue
+            if (reading := read(follower)) is None:
                 continue
             readings.append((follower, reading))
             spent += len(reading.segment.data) + SEGMENT_BYTES
             if follower.source.rate_limit:
                 self._buckets[follower.source].take(max(0, reading.reached - reading.segment.stream.end))
-        return spent, None
+        return spent, limited
 
     def took(self, readings: Sequence[tuple[Follower, Reading]], seconds: float) -> None:
         """Learn from how long it took to commit a round's readings."""

@@ -8,10 +8,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 log = logging.getLogger(__name__)
+
+_WITHOUT = "no watching of folders here; they are looked at every few seconds instead: %s"
 
 
 class Watcher(Protocol):
@@ -54,6 +57,33 @@ class NoWatcher:
 
     def close(self) -> None:
         pass
+
+
+class LaterWatcher:
+    """The agent looks into the folders until the system has a watcher for it: others may have taken all there are."""
+
+    def __init__(self, open_one: Callable[[], Watcher]) -> None:
+        self._open = open_one
+        self._watcher: Watcher = NoWatcher()
+
+    def watch(self, folders: Mapping[str, tuple[int, int] | None]) -> Collection[str]:
+        if isinstance(self._watcher, NoWatcher):
+            with suppress(OSError):
+                self._watcher = self._open()
+                log.info("folders can be watched now")
+        return self._watcher.watch(folders)
+
+    def take_changed(self) -> bool:
+        return self._watcher.take_changed()
+
+    def take_grown(self) -> set[str] | None:
+        return self._watcher.take_grown()
+
+    def wait(self, stop: threading.Event, timeout_s: float) -> None:
+        self._watcher.wait(stop, timeout_s)
+
+    def close(self) -> None:
+        self._watcher.close()
 
 
 class FolderWatcher:
@@ -143,13 +173,16 @@ def _is_below(folder: str, top: str) -> bool:
 
 
 def open_watcher() -> Watcher:
-    """The system's watcher; none where it has none."""
+    """The system's watcher; none where it has none. Where it has no more of them, it is asked again later."""
     try:
         if sys.platform != "linux":
             return FolderWatcher()
         from logagg.source.inotify import InotifyWatcher  # ctypes: not in every Python
-
-        return InotifyWatcher()
     except (ImportError, OSError, RuntimeError) as error:
-        log.warning("no watching of folders here; they are looked at every few seconds instead: %s", error)
+        log.warning(_WITHOUT, error)
         return NoWatcher()
+    try:
+        return InotifyWatcher()
+    except OSError as error:
+        log.warning(_WITHOUT, error)
+        return LaterWatcher(InotifyWatcher)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from logagg.errors import SourceError
 from logagg.ledger import ledger
+from logagg.source.files import PlainFile
 from logagg.source.gone import GONE_AFTER_S, INTERVALS_MAX, log_name, write_unseen
 from tests.tailing import NOW_US, Bench, MemoryStore
 
@@ -86,6 +88,84 @@ def test_a_copy_found_later_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "a.log.1.gz").write_bytes(gzip.compress((lines("one", 100) + lines("late", 51)).encode()))
     bench.settle(20)
     assert (dropped(bench), bench.contents()) == ({}, [lines("one", 100) + lines("late", 51)])
+
+
+def test_emptied_and_deleted_while_the_store_is_away(tmp_path: Path) -> None:
+    """However long the store is away, what a file had lost before it was deleted is counted, and when that was."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    bench.store.down = True
+    bench.write("a.log", "3 seen\n")
+    bench.settle(3)
+    os.truncate(tmp_path / "a.log", 0)
+    bench.settle(3)
+    (tmp_path / "a.log").unlink()
+    bench.settle(200)
+    bench.store.down = False
+    bench.settle(GONE_AFTER_S + 20)
+    assert dropped(bench) == {"truncated": len("3 seen\n")}
+    assert [reason for _, reason in unseen(bench)] == ["truncated"]
+    bench.settle(100)
+    assert not bench.agent._roster.followers, "then it is let go"
+
+
+def test_an_observation_from_before_the_clock_was_put_back(tmp_path: Path) -> None:
+    """An interval of what may have gone unseen never ends before it begins."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    bench.agent.stop()
+    bench.agent.close()
+    key = ("observation", "app@host")
+    bench.store.kept[key] = {**bench.store.kept[key], "at_us": bench.clock.now_us() + 3_600_000_000}
+    (tmp_path / "a.log").unlink()
+    bench.write("a.log", "1 another\n2\n")
+    bench.start()
+    bench.settle(20)
+    [interval] = ledger_of(bench)["unseen"]
+    assert interval["from"] < interval["to"]
+
+
+def test_emptied_and_not_readable_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be asked for its size, once, is opened anew; what it had lost before that is still counted."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+    lose(bench, "3 seen\n")
+    bench.store.down = True
+
+    def broken(file: PlainFile) -> int:
+        raise SourceError(f"{file.path}: asking for its size failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "size", broken)
+        bench.write("a.log", "1 another\n2\n3\n")
+        bench.settle(3)
+    bench.store.down = False
+    bench.settle(GONE_AFTER_S + 20)
+    assert sorted(bench.contents()) == ["1 another\n2\n3\n", "1 first\n2\n"]
+    assert dropped(bench) == {"truncated": len("3 seen\n")}
+    assert "truncated" in [reason for _, reason in unseen(bench)]
+    assert len(bench.agent._roster.followers) == 1
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log whose only file fails and is opened anew, again and again, was not rotated away."""
+    bench = Bench(tmp_path)
+    bench.write("a.log", "1 first\n2\n")
+    bench.settle(8)
+
+    def broken(file: PlainFile, offset: int, size: int) -> bytes:
+        raise SourceError(f"{file.path}: reading at {offset} failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "read_at", broken)
+        bench.write("a.log", "3\n4\n")
+        bench.settle(5)
+    bench.settle(20)
+    assert bench.contents() == ["1 first\n2\n3\n4\n"]
+    assert unseen(bench) == []
 
 
 def test_the_next_generation_is_not_taken_for_what_is_gone(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from logagg.source import files, roster
+from logagg.source import files, roster, tail
 from logagg.source.inotify import InotifyWatcher
+from logagg.source.observe import OBSERVE_S
 from logagg.source.watch import open_watcher
 from tests.integration.test_tail_told import Told
 from tests.service import Service, stored_streams
@@ -101,6 +102,21 @@ def test_live_files_beside_a_backlog(tmp_path: Path) -> None:
     assert rounds > 50 and len(bench.contents()) == 201
 
 
+def test_a_new_live_file_beside_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to find out what old files are, one that is written now is read in the first rounds."""
+    monkeypatch.setattr(tail, "ROUND_S", -1.0)      # no more than one is judged in a round
+    bench = Bench(tmp_path)
+    for n in range(30):
+        old(bench, f"{n}.log", f"1 of {n}\n2\n", 86_400)
+    bench.write("live.log", "1 live\n2\n3\n")
+    for _ in range(3):
+        bench.agent.step()
+        bench.clock.step(0.2)
+    assert "1 live\n2\n3\n" in bench.contents()
+    bench.settle(20)
+    assert len(bench.contents()) == 31
+
+
 @pytest.mark.parametrize("order", ["oldest", "newest"])
 def test_order_of_catching_up(tmp_path: Path, order: str) -> None:
     """Files that are there at the start are finished in the order of their last change, as the source says."""
@@ -143,6 +159,23 @@ def test_rate_limit(tmp_path: Path) -> None:
     assert len(bench.contents()[0]) < 180_000
 
 
+def test_a_limit_is_shared_by_live_files(tmp_path: Path) -> None:
+    """Beside a file that grows faster than its source may be read, the others of the source have their turns."""
+    bench = Bench(tmp_path)
+    bench.sources = [replace(bench.sources[0], rate_limit=10_000)]
+    bench.start()
+    for name in ("a", "b", "c"):
+        bench.write(f"{name}.log", f"{name} begins\n2\n")
+    bench.settle(6)
+    for n in range(300):
+        bench.write("a.log", f"{n:08} of a log that grows by 15,000 bytes a second\n" * 26)
+        if n == 100:
+            bench.write("b.log", "3\n4\n")
+            bench.write("c.log", "3\n4\n")
+        bench.settle(0.1)
+    assert {text for text in bench.contents() if text[0] in "bc"} == {f"{name} begins\n2\n3\n4\n" for name in "bc"}
+
+
 def test_ignored_files(tmp_path: Path) -> None:
     """A file that was not changed for `ignore_older` is not opened and counted; it is read whole when it changes, and
     one that is followed stays followed however old it gets."""
@@ -164,6 +197,30 @@ def test_ignored_files(tmp_path: Path) -> None:
     assert bench.contents() == ["1 new\n2 new\n", "1 old\n2 old\n3 old\n"]
     bench.settle(10)
     assert bench.store.kept["ignored", "app@host"]["files"] == 0
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.1"])
+def test_a_file_that_is_too_old_before_it_is_read_to_its_end(tmp_path: Path, name: str) -> None:
+    """What was begun is read to its end after a restart, also under another name: only other old files are ignored,
+    and nothing is taken for deleted."""
+    bench = Bench(tmp_path, block_bytes=1000)
+    bench.sources = [replace(bench.sources[0], ignore_older_s=3600)]
+    bench.start()
+    text = "".join(f"{n:08}\n" for n in range(5000))
+    old(bench, "a.log", text, 3000)
+    old(bench, "b.log", "1 of another\n", 4000)
+    for _ in range(4):
+        bench.agent.step()
+        bench.clock.step(OBSERVE_S)
+    assert 0 < len(bench.contents()[0]) < len(text)
+    bench.agent.close()
+    (tmp_path / "a.log").rename(tmp_path / name)
+    bench.clock.step(4000)
+    bench.start()
+    bench.settle(100)
+    assert bench.contents() == [text]
+    assert [(one.end, one.dropped) for one in bench.streams()] == [(len(text), {})]
+    assert bench.store.kept["ignored", "app@host"]["files"] == 1
 
 
 def test_an_ignored_file_of_which_nobody_tells(tmp_path: Path) -> None:

@@ -115,6 +115,18 @@ def test_an_archive_is_read_when_it_is_complete(tmp_path: Path) -> None:
     assert [(stream.path, stream.end) for stream in bench.streams()] == [(str(tmp_path / "a-1.log.gz"), len(text(1)))]
 
 
+def test_an_archive_from_the_future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large archive whose time is ahead, since a clock was set back, is read now, and the source is observed."""
+    monkeypatch.setattr(files, "WHOLE_DISK_BYTES_MAX", 100)     # "large"
+    bench = Bench(tmp_path)
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(text(1)))
+    then_ns = (bench.clock.now_us() + 3_600_000_000) * 1000
+    os.utime(tmp_path / "a.log.gz", ns=(then_ns, then_ns))
+    bench.settle(20)
+    assert bench.contents() == [text(1).decode()]
+    assert ("observation", "app@host") in bench.store.kept
+
+
 def test_observed_through_steady_rollovers(tmp_path: Path) -> None:
     """An application that compresses a file each second does not keep its source from being observed."""
     bench = Bench(tmp_path)

@@ -1,11 +1,14 @@
 """The store is away for a while, loses answers, or has another agent: nothing lost, nothing twice, nothing piles up."""
 
+import errno
+import os
 import random
 from pathlib import Path
 
 import pytest
 
 from logagg.errors import SourceError
+from logagg.source import files
 from logagg.source.files import PlainFile
 from logagg.source.tail import Agent
 from tests.tailing import Bench
@@ -94,6 +97,37 @@ def test_a_read_error_hides_nothing_and_repeats_nothing(tmp_path: Path, monkeypa
     bench.settle(8)
     assert bench.contents() == ["1\n2\n3\n"]
     assert bench.store.kept["observation", "app@host"]["at_us"] > failing_us
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_file_that_a_network_drive_lets_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, down: bool) -> None:
+    """A file that cannot even be asked for its size, or be read while the store is away, stops nothing else; it is
+    opened again until that works."""
+    bench = Bench(tmp_path)
+    for name in ("a", "b"):
+        bench.write(f"{name}.log", f"{name}1\n{name}2\n")
+    bench.settle(8)
+    asked, inode = os.fstat, (tmp_path / "a.log").stat().st_ino
+
+    def stale(descriptor: int) -> os.stat_result:
+        status = asked(descriptor)
+        if status.st_ino == inode:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return status
+
+    def broken(file: PlainFile, offset: int, size: int) -> bytes:
+        raise SourceError(f"{file.path}: reading at {offset} failed: Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PlainFile, "read_at", broken) if down else patched.setattr(files.os, "fstat", stale)
+        bench.store.down = down
+        for name in ("a", "b"):
+            bench.write(f"{name}.log", f"{name}3\n{name}4\n")
+        bench.settle(15)
+        assert down or bench.contents() == ["a1\na2\n", "b1\nb2\nb3\nb4\n"]
+    bench.store.down = False
+    bench.settle(15)
+    assert sorted(bench.contents()) == ["a1\na2\na3\na4\n", "b1\nb2\nb3\nb4\n"]
 
 
 def test_notes_of_a_killed_agent_are_taken_back(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Growth that the kernel tells of, and growth that it is silent about."""
 
+import errno
+import logging
 import os
 import sys
 import threading
@@ -111,6 +113,31 @@ def test_a_python_without_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(sys.modules, "logagg.source.inotify", None)
     assert isinstance(open_watcher(), NoWatcher)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_no_more_watchers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Where other programs have taken all that the system has, files are asked; the kernel tells as soon as there is
+    one again, without a restart."""
+    caplog.set_level(logging.INFO)
+    with monkeypatch.context() as patch:
+        patch.setattr(inotify.InotifyWatcher, "__init__", _refuse)
+        bench = Bench(tmp_path, open_watcher=open_watcher)
+        bench.write("a.log", "1\n2\n")
+        bench.settle(2)
+        assert not bench.agent._growth.tells
+    bench.settle(11)
+    assert bench.agent._growth.tells and not bench.agent._growth.unwatched
+    bench.write("a.log", "3\n4\n")
+    bench.agent.step()
+    assert bench.contents() == ["1\n2\n3\n"]
+    assert [text.partition(";")[0] for text in caplog.messages if "watch" in text] == [
+        "no watching of folders here", "folders can be watched now"]
+    bench.agent.close()
+
+
+def _refuse(watcher: inotify.InotifyWatcher) -> None:
+    raise OSError(errno.EMFILE, "no more")
 
 
 def test_told_files_are_read_at_once(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def test_every_byte_exactly_once(tmp_path: Path, seed: int) -> None:
     life.bench.settle(80)
     life.bench.restart(kill=True)
     life.bench.settle(80)
+    life.bench.agent.close()        # each has an inotify instance, of which a user has 128
     expected, committed = sorted(filter(None, life.texts)), sorted(life.bench.contents())
     detail = f"seed {seed}: {life.done}\n{shape(expected)}\n{shape(committed)}"
     assert committed == expected, detail

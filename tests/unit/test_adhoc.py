@@ -39,6 +39,30 @@ def test_sources(tmp_path: Path) -> None:
     assert len(problems) == 1 and "none" in problems[0]
 
 
+def test_the_source_that_means_a_path(tmp_path: Path) -> None:
+    """A file belongs to the source in which it was found: that names its folder, or has `**` for no folder at all."""
+    config = loads("""
+        [[source]]
+        app = "das"
+        host = "h"
+        paths = "a/*.log"
+        [[source]]
+        app = "das"
+        host = "h"
+        paths = "b/**/*.log"
+        [[source]]
+        app = "das"
+        host = "h"
+        paths = "c"
+        """, tmp_path / "logagg.toml")
+    for name, source in (("a/x.log", 0), ("b/x.log", 1), ("b/d/e/x.log", 1), ("c/x", 2), ("c/d/x", 2)):
+        path = str(tmp_path / name)
+        assert config.source_of("das", "h", path) is config.sources[source], name
+        assert config.source_matching(path) is config.sources[source], name
+    assert config.source_matching(str(tmp_path / "a/d/x.log")) is None
+    assert config.source_of("das", "h", str(tmp_path / "a/d/x.log")) is config.sources[0], "as its app and host say"
+
+
 def test_own_files_are_no_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store, the configuration and the archive in a folder of logs are not read, nor when they are named."""
     (tmp_path / "reports" / "r").mkdir(parents=True)

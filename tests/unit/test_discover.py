@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from logagg.source.discover import Finder, discover, watched_folder
+from logagg.source.discover import Finder, discover, is_meant, watched_folder
 
 
 @pytest.fixture
@@ -38,6 +38,9 @@ def test_discover(tree: Path, patterns: list[str], exclude: list[str], expected:
     found = discover([str(tree / p) for p in patterns], exclude)
     assert [str(Path(p).relative_to(tree)) for p in found.paths] == expected
     assert found.problems == ()
+    everything = [str(path) for path in tree.rglob("*") if path.is_file()]
+    meant = [path for path in everything if is_meant(path, [str(tree / p) for p in patterns], exclude)]
+    assert sorted(meant) == list(found.paths), "the path alone tells the same"
 
 
 def test_problems(tree: Path) -> None:
@@ -123,6 +126,8 @@ def test_finds_what_glob_finds(tmp_path: Path, seed: int) -> None:
                 got = finders.setdefault(where, Finder([where])).find()
                 assert list(got.paths) == expected, (seed, pattern)
                 assert got.paths == discover([where]).paths
+                files = filter(os.path.isfile, map(str, tmp_path.rglob("*")))
+                assert sorted(path for path in files if is_meant(path, [where])) == expected, (seed, pattern)
 
 
 def test_a_folder_is_read_when_its_time_changes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +149,36 @@ def test_a_folder_is_read_when_its_time_changes(tree: Path, monkeypatch: pytest.
     assert {os.path.relpath(path, tree) for path in later.changed} == {"sub/deep/d.log", "sub/new.log"}
     assert later.gone == {str(tree / "sub/c.log")}
     assert set(read) == {str(tree / "sub"), str(tree / "sub/deep")}
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.log"])
+def test_folders_deeper_than_any_stack(tmp_path: Path, pattern: str) -> None:
+    """Whoever may write into a folder of logs cannot end the search by folders in folders in folders."""
+    expected, path = [], str(tmp_path)
+    for i in range(1, 1501):
+        path = os.path.join(path, "d")  # noqa: PTH118
+        os.mkdir(path)                  # noqa: PTH102
+        if i % 500 == 0:
+            expected.append(os.path.join(path, "a.log"))    # noqa: PTH118
+            Path(expected[-1]).touch()
+    found = discover([str(tmp_path / pattern)])
+    assert sorted(found.paths) == sorted(expected) and found.problems == ()
+    assert all(is_meant(one, [str(tmp_path / pattern)]) for one in expected)
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+
+
+def test_links_to_links(tmp_path: Path) -> None:
+    """Folders with links to each other have as many ways as their orders; each file is found by its own name, and by
+    no more names than there are folders and links to them."""
+    for i in range(12):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "a.log").touch()
+        for j in range(12):
+            if j != i:
+                (tmp_path / str(i) / f"to{j}").symlink_to(tmp_path / str(j))
+    found = discover([str(tmp_path / "**/*.log")])
+    assert {str(tmp_path / str(i) / "a.log") for i in range(12)} <= set(found.paths)
+    assert len(found.paths) <= 24
 
 
 def test_changes_within_one_step_of_the_clock(tree: Path) -> None:

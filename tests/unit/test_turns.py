@@ -26,6 +26,9 @@ class File:
     state: State = State.READING
     blocks: list[int] = field(default_factory=list)
 
+    def due_s(self, now_s: float) -> float | None:
+        return 0.0 if self.examined < self.size else None
+
 
 def read(file: Follower, block: int = BLOCK) -> Reading | None:
     start, end = file.examined, min(file.size, file.examined + block)
