@@ -1,7 +1,9 @@
 """Shared fixtures: where the sample logs are, real services, and how a missing one counts."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,12 @@ def samples() -> Path:
     if not path.is_dir():
         pytest.skip(f"no sample logs at {path}; set LOGAGG_SAMPLES")
     return path
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that another user can reach, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -1,8 +1,6 @@
 """Files that may not be read: one message that says what to do, then reading as soon as it is allowed."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +10,6 @@ import pytest
 from tests.tailing import Bench
 
 NOBODY = 65534
-
-
-@pytest.fixture
-def shared_folder() -> Iterator[Path]:
-    """A folder that another user can reach, unlike tmp_path."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @contextmanager

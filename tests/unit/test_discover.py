@@ -214,21 +214,19 @@ def test_links_and_the_folders_they_lead_to(tree: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs a user to be for a while")
-def test_a_folder_that_is_closed_later(tmp_path: Path) -> None:
+def test_a_folder_that_is_closed_later(shared_folder: Path) -> None:
     """A folder that could be read and now may not be keeps its names, and is a problem until it is open again."""
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(0o755)
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.log").touch()
-    finder = Finder([str(tmp_path / "**/*.log")])
+    (shared_folder / "sub").mkdir()
+    (shared_folder / "sub" / "a.log").touch()
+    finder = Finder([str(shared_folder / "**/*.log")])
     found = finder.find()
-    (tmp_path / "sub").chmod(0)
+    (shared_folder / "sub").chmod(0)
     os.seteuid(65534)
     try:
         closed = finder.find(afresh=True)
     finally:
         os.seteuid(0)
-    (tmp_path / "sub").chmod(0o755)
+    (shared_folder / "sub").chmod(0o755)
     assert (closed.paths, closed.gone, closed.problems) == (
-        found.paths, frozenset(), (f"{tmp_path / 'sub'}: permission denied",))
+        found.paths, frozenset(), (f"{shared_folder / 'sub'}: permission denied",))
     assert finder.find(afresh=True).problems == ()
